@@ -1,0 +1,227 @@
+//! A run as it was understood: every default filled in, every name resolved.
+
+use std::time::Duration;
+
+use crate::describe::Objective;
+use crate::seed::Seed;
+use crate::value::Value;
+
+/// What a user submits, validated. The run-file room makes it from TOML and writes it back as canonical TOML.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSpec {
+    /// Lower-case letters, digits and `-`; part of the run's folder.
+    pub name: String,
+    /// Which pipeline evaluates.
+    pub pipeline: String,
+    /// The root of all randomness.
+    pub seed: Seed,
+    /// Trials for each candidate, each under its own seed; at least 1.
+    pub replicates: u32,
+    /// What steers.
+    pub objective: Objective,
+    /// One value for each parameter of the pipeline, in the description's order. A parameter that is an axis holds its
+    /// default here.
+    pub config: Vec<Value>,
+    /// What is tried.
+    pub plan: Plan,
+    /// What bounds it.
+    pub limits: Limits,
+}
+
+/// What a run tries: a population that evolves, a sweep, or an evolution at every point of a sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// A strategy proposes a population, generation after generation.
+    Evolve(Evolve),
+    /// A design lays out all candidates at once.
+    Sweep(Sweep),
+    /// Every point of the sweep is a whole evolution, run inside one trial.
+    SweepOfEvolutions(Sweep, Evolve),
+}
+
+impl Plan {
+    /// The sweep, if there is one.
+    pub fn sweep(&self) -> Option<&Sweep> {
+        match self {
+            Plan::Evolve(_) => None,
+            Plan::Sweep(sweep) | Plan::SweepOfEvolutions(sweep, _) => Some(sweep),
+        }
+    }
+}
+
+/// The `[evolve]` section.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evolve {
+    /// The strategy's name.
+    pub strategy: String,
+    /// Candidates in a generation. `None` only inside a sweep, where the strategy's formula decides at each point.
+    pub population: Option<u32>,
+    /// The most generations.
+    pub generations: u32,
+    /// The strategy's own parameters that the run file sets, by name, in the strategy's order. What is absent has the
+    /// strategy's default (a `None` default is a formula of dimension and population).
+    pub settings: Vec<(String, Value)>,
+    /// The first centre.
+    pub start: Start,
+    /// What each trial's seed derives from.
+    pub trial_seeds: TrialSeeds,
+    /// When to stop before the last generation.
+    pub stop: StopRule,
+}
+
+/// The first centre of an evolution.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    /// The middle of the bounds, or 0 where there are none.
+    Middle,
+    /// The same number in every element.
+    Everywhere(f64),
+    /// One number for each element.
+    At(Vec<f64>),
+}
+
+/// What each trial's seed derives from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrialSeeds {
+    /// Generation, candidate and replicate: every trial has its own.
+    Fresh,
+    /// Generation and replicate: all candidates of a generation meet the same environments.
+    PerGeneration,
+    /// The replicate alone: the same environments throughout.
+    Fixed,
+}
+
+impl TrialSeeds {
+    /// The seed of one trial of a run whose root is `root`.
+    pub fn seed(self, root: Seed, generation: u32, candidate: u64, replicate: u32) -> Seed {
+        match self {
+            TrialSeeds::Fresh => root.derive(generation, candidate, replicate),
+            TrialSeeds::PerGeneration => root.derive(generation, 0, replicate),
+            TrialSeeds::Fixed => root.derive(0, 0, replicate),
+        }
+    }
+}
+
+/// When an evolution stops before its last generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StopRule {
+    /// The objective's metric reached this value (at least, or at most when it is minimised).
+    pub objective: Option<f64>,
+    /// So many evaluations were spent: no generation begins after that.
+    pub evaluations: Option<u64>,
+}
+
+/// The `[sweep]` section.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sweep {
+    /// The design's name: `grid`, `random`, `latin-hypercube`, `sobol` or `list`.
+    pub design: String,
+    /// How many points a sampling design lays out. `None` for grid and list, whose axes say it.
+    pub points: Option<u64>,
+    /// The axes, in the order of the run file; in a grid the last one varies fastest.
+    pub axes: Vec<Axis>,
+}
+
+/// One swept parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    /// The name of its column.
+    pub name: String,
+    /// What it sets.
+    pub target: AxisTarget,
+    /// What it runs over.
+    pub values: AxisValues,
+}
+
+/// What an axis sets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AxisTarget {
+    /// The pipeline's parameter at this position.
+    Parameter(usize),
+    /// This element of the candidate's vector; elements without an axis are 0.
+    Genome(usize),
+    /// A setting of the strategy (`evolve.<name>`), inside a sweep of evolutions.
+    StrategySetting(String),
+    /// `evolve.population`.
+    Population,
+    /// `evolve.strategy`.
+    Strategy,
+}
+
+/// What an axis runs over.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AxisValues {
+    /// These values, in this order; all of one kind.
+    List(Vec<Value>),
+    /// From `from` to `to`, both included, in equal steps; `points` is `None` where the design samples.
+    Linear {
+        /// The first value.
+        from: f64,
+        /// The last value.
+        to: f64,
+        /// How many values, at least 2.
+        points: Option<u64>,
+    },
+    /// As `Linear`, in equal ratios; both ends positive.
+    Log {
+        /// The first value.
+        from: f64,
+        /// The last value.
+        to: f64,
+        /// How many values, at least 2.
+        points: Option<u64>,
+    },
+    /// The whole numbers from `from` to `to`, both included.
+    Integers {
+        /// The first value.
+        from: i64,
+        /// The last value.
+        to: i64,
+    },
+}
+
+impl AxisValues {
+    /// How many values there are; `None` for an interval without points, which only a sampling design takes.
+    pub fn len(&self) -> Option<u64> {
+        match self {
+            AxisValues::List(values) => Some(values.len() as u64),
+            AxisValues::Linear { points, .. } | AxisValues::Log { points, .. } => *points,
+            AxisValues::Integers { from, to } => Some((to - from) as u64 + 1),
+        }
+    }
+
+    /// Whether there is no value at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+}
+
+/// The `[limits]` section.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// The longest a single trial may take.
+    pub timeout: Option<Duration>,
+    /// The longest the run may take before it stops as if interrupted.
+    pub wall: Option<Duration>,
+    /// How many workers a trial may take down before it is recorded as failed.
+    pub attempts: u32,
+    /// What a failed trial counts as.
+    pub on_failure: OnFailure,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { timeout: None, wall: None, attempts: 3, on_failure: OnFailure::Worst }
+    }
+}
+
+/// What a failed trial, or one whose objective is not a finite number, counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Worse than every scored candidate.
+    Worst,
+    /// As if never asked.
+    Drop,
+    /// The run stops.
+    Abort,
+}
