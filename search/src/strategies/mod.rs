@@ -1,0 +1,283 @@
+//! The shelf of strategies: one list, from which runs are checked, built and restored.
+//!
+//! To add a strategy, write its file and put it in `SHELF`; the suite at the end then runs on it as on the others.
+
+mod cma_es;
+mod open_ai_es;
+mod random;
+#[cfg(test)]
+mod suite;
+
+use std::sync::LazyLock;
+
+use tumble_domain::nearest::nearest;
+use tumble_domain::{Evolve, Kind, Parameter, Seed, Start, Value};
+
+use crate::bounds::Bounds;
+use crate::codec::{Reader, Writer};
+use crate::proposal::DIMENSION_MAX;
+use crate::strategy::{Problem, SnapshotError, StateHash, Strategy, StrategyDescription, StrategyError};
+
+/// The version of snapshots.
+const VERSION: u16 = 1;
+
+/// The most candidates of a generation.
+pub const POPULATION_MAX: u32 = 1 << 24;
+
+/// A strategy on the shelf.
+struct Entry {
+    describe: fn() -> StrategyDescription,
+    /// The population when the run file is silent.
+    population: fn(dimension: usize, settings: &Settings) -> u32,
+    build: fn(order: Order) -> Result<Box<dyn Strategy>, StrategyError>,
+    restore: fn(from: &mut Reader<'_>) -> Result<Box<dyn Strategy>, SnapshotError>,
+}
+
+static SHELF: [Entry; 3] = [cma_es::ENTRY, open_ai_es::ENTRY, random::ENTRY];
+
+static DESCRIPTIONS: LazyLock<Vec<StrategyDescription>> =
+    LazyLock::new(|| SHELF.iter().map(|entry| (entry.describe)()).collect());
+
+/// What a strategy is built from, checked.
+struct Order {
+    seed: Seed,
+    population: u32,
+    bounds: Option<Bounds>,
+    /// The first centre, inside the bounds.
+    start: Vec<f64>,
+    settings: Settings,
+}
+
+/// Every strategy, in the order that help pages show them.
+pub fn all() -> &'static [StrategyDescription] {
+    &DESCRIPTIONS
+}
+
+/// The strategy of this name.
+pub fn describe(name: &str) -> Option<&'static StrategyDescription> {
+    all().iter().find(|description| description.name == name)
+}
+
+/// How many candidates a generation has when the run file is silent.
+pub fn default_population(name: &str, dimension: usize, settings: &[(String, Value)]) -> Result<u32, StrategyError> {
+    let (entry, description) = find(name)?;
+    Ok((entry.population)(dimension, &Settings::try_new(description, settings)?))
+}
+
+/// Whether the strategy exists and its settings make sense, as far as that shows without the problem.
+pub fn check(evolve: &Evolve) -> Result<(), StrategyError> {
+    let (_, description) = find(&evolve.strategy)?;
+    Settings::try_new(description, &evolve.settings).map(drop)
+}
+
+/// The strategy that a run file asks for, before its first generation.
+pub fn build(evolve: &Evolve, problem: &Problem) -> Result<Box<dyn Strategy>, StrategyError> {
+    let (entry, description) = find(&evolve.strategy)?;
+    let settings = Settings::try_new(description, &evolve.settings)?;
+    if problem.dimension == 0 || problem.dimension > DIMENSION_MAX {
+        return Err(StrategyError::Setting(format!(
+            "a candidate has {} numbers, but a strategy searches 1 to {DIMENSION_MAX}",
+            problem.dimension
+        )));
+    }
+    let population = evolve.population.unwrap_or_else(|| (entry.population)(problem.dimension, &settings));
+    if population == 0 || population > POPULATION_MAX {
+        return Err(StrategyError::Setting(format!(
+            "`population` is {population}, but it must be 1 to {POPULATION_MAX}"
+        )));
+    }
+    let bounds = problem.bounds.map(|(low, high)| Bounds::try_new(low, high)).transpose()?;
+    let start = first_centre(problem, bounds)?;
+    (entry.build)(Order { seed: problem.seed, population, bounds, start, settings })
+}
+
+/// The strategy whose [`Strategy::snapshot`] these bytes are; it continues bit for bit.
+pub fn restore(bytes: &[u8]) -> Result<Box<dyn Strategy>, SnapshotError> {
+    let mut from = Reader::new(bytes);
+    let version = from.u16()?;
+    if version != VERSION {
+        return Err(SnapshotError::Version(version));
+    }
+    let Some(body) = bytes.len().checked_sub(16) else {
+        return Err(SnapshotError::Damaged("it ends too early"));
+    };
+    if StateHash::of(&bytes[..body]).0 != bytes[body..] {
+        return Err(SnapshotError::Damaged("its checksum is wrong"));
+    }
+    let mut from = Reader::new(&bytes[2..body]);
+    let length = usize::from(from.u8()?);
+    let name = from.raw(length)?;
+    let (entry, _) = std::str::from_utf8(name)
+        .ok()
+        .and_then(|name| find(name).ok())
+        .ok_or(SnapshotError::Damaged("no strategy has its name"))?;
+    let strategy = (entry.restore)(&mut from)?;
+    from.end()?;
+    Ok(strategy)
+}
+
+/// Begins the snapshot of the strategy `name`; the strategy writes its state, and [`seal`] ends it.
+fn snapshot_of(name: &str) -> Writer {
+    let mut out = Writer::default();
+    out.u16(VERSION);
+    out.u8(name.len() as u8);
+    out.raw(name.as_bytes());
+    out
+}
+
+/// Ends a snapshot with its checksum.
+fn seal(out: Writer) -> Vec<u8> {
+    let mut bytes = out.into_bytes();
+    let checksum = StateHash::of(&bytes);
+    bytes.extend_from_slice(&checksum.0);
+    bytes
+}
+
+fn find(name: &str) -> Result<(&'static Entry, &'static StrategyDescription), StrategyError> {
+    SHELF
+        .iter()
+        .zip(all())
+        .find(|(_, description)| description.name == name)
+        .ok_or_else(|| StrategyError::Unknown(name.to_owned()))
+}
+
+/// The first centre, one number for each element.
+fn first_centre(problem: &Problem, bounds: Option<Bounds>) -> Result<Vec<f64>, StrategyError> {
+    let centre = match &problem.start {
+        Start::Middle => vec![bounds.map_or(0.0, Bounds::middle); problem.dimension],
+        Start::Everywhere(x) => vec![*x; problem.dimension],
+        Start::At(numbers) if numbers.len() == problem.dimension => numbers.clone(),
+        Start::At(numbers) => {
+            return Err(StrategyError::StartLength { given: numbers.len(), dimension: problem.dimension });
+        }
+    };
+    for (i, x) in centre.iter().enumerate() {
+        if !x.is_finite() {
+            return Err(StrategyError::Setting(format!("`start` has {x:?} at element {i}: give a finite number")));
+        }
+        if let Some(bounds) = bounds
+            && !bounds.contains(*x)
+        {
+            return Err(StrategyError::Setting(format!(
+                "`start` has {x:?} at element {i}, outside the bounds [{:?}, {:?}]",
+                bounds.low(),
+                bounds.high()
+            )));
+        }
+    }
+    Ok(centre)
+}
+
+/// The settings of one strategy: what the run file sets, else the default.
+struct Settings {
+    values: Vec<(String, Value)>,
+}
+
+impl Settings {
+    /// Checks names, kinds, bounds and choices against the description.
+    fn try_new(description: &StrategyDescription, given: &[(String, Value)]) -> Result<Settings, StrategyError> {
+        let refuse = |text: String| Err(StrategyError::Setting(text));
+        let mut values: Vec<(String, Value)> = description
+            .parameters
+            .iter()
+            .filter_map(|parameter| parameter.default.clone().map(|value| (parameter.name.clone(), value)))
+            .collect();
+        for (name, value) in given {
+            let Some(parameter) = description.parameters.iter().find(|p| p.name == *name) else {
+                let known = description.parameters.iter().map(|p| p.name.as_str());
+                let hint = nearest(name, known).map_or(String::new(), |meant| format!(": did you mean `{meant}`?"));
+                return refuse(format!("the strategy `{}` has no setting `{name}`{hint}", description.name));
+            };
+            let Some(value) = value.coerced(parameter.kind) else {
+                return refuse(format!(
+                    "`{name}` takes a value of kind {}, but {value} is a {}",
+                    parameter.kind.name(),
+                    value.kind_name()
+                ));
+            };
+            if let (Some((low, high)), Some(x)) = (parameter.bounds, value.as_f64())
+                && !(low <= x && x <= high)
+            {
+                return refuse(format!("`{name}` is {value}, but it must be {low:?} to {high:?}"));
+            }
+            if let Some(word) = value.as_text()
+                && !parameter.choices.is_empty()
+                && !parameter.choices.iter().any(|choice| choice == word)
+            {
+                return refuse(format!("`{name}` is {value}, but it must be one of {}", parameter.choices.join(", ")));
+            }
+            values.retain(|(other, _)| other != name);
+            values.push((name.clone(), value));
+        }
+        Ok(Settings { values })
+    }
+
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.values.iter().find(|(other, _)| other == name).map(|(_, value)| value)
+    }
+
+    /// A number, if it is set or has a default.
+    fn number(&self, name: &str) -> Option<f64> {
+        self.get(name).and_then(Value::as_f64)
+    }
+
+    /// A number that has a default.
+    fn default_number(&self, name: &str) -> f64 {
+        self.number(name).expect("the description gives this setting a default")
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.get(name).and_then(Value::as_bool).expect("the description gives this flag a default")
+    }
+
+    fn word(&self, name: &str) -> &str {
+        self.get(name).and_then(Value::as_text).expect("the description gives this word a default")
+    }
+}
+
+/// A number among a strategy's settings; `default: None` where the summary states a formula.
+fn number(name: &str, default: Option<f64>, bounds: (f64, f64), summary: &str) -> Parameter {
+    Parameter {
+        name: name.to_owned(),
+        kind: Kind::Float,
+        unit: String::new(),
+        default: default.map(Value::Float),
+        bounds: Some(bounds),
+        choices: Vec::new(),
+        summary: summary.to_owned(),
+    }
+}
+
+/// A whole number among a strategy's settings.
+fn integer(name: &str, default: Option<i64>, bounds: (f64, f64), summary: &str) -> Parameter {
+    Parameter { kind: Kind::Integer, default: default.map(Value::Integer), ..number(name, None, bounds, summary) }
+}
+
+/// A switch among a strategy's settings.
+fn flag(name: &str, default: bool, summary: &str) -> Parameter {
+    Parameter {
+        kind: Kind::Boolean,
+        default: Some(Value::Boolean(default)),
+        bounds: None,
+        ..number(name, None, (0.0, 0.0), summary)
+    }
+}
+
+/// A word among a strategy's settings; the first choice is the default.
+fn word(name: &str, choices: &[&str], summary: &str) -> Parameter {
+    Parameter {
+        kind: Kind::Text,
+        default: choices.first().map(|choice| Value::text(choice)),
+        bounds: None,
+        choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+        ..number(name, None, (0.0, 0.0), summary)
+    }
+}
+
+/// Step sizes that make sense.
+const SIGMA_BOUNDS: (f64, f64) = (1e-100, 1e100);
+
+/// 4 + ⌊3 ln n⌋, the population of CMA-ES for dimension n (Hansen, arXiv:1604.00772, table 1).
+fn four_plus_three_ln(dimension: usize) -> u32 {
+    4 + (3.0 * libm::log(dimension as f64)).floor() as u32
+}

@@ -1,0 +1,306 @@
+//! What every strategy on the shelf must do.
+
+use tumble_domain::{Evolve, Fitness, Seed, Start, StopRule, TrialSeeds, Value};
+
+use super::*;
+use crate::noise;
+use crate::proposal::Proposal;
+use tumble_domain::seed::Stream;
+
+const DIMENSION: usize = 5;
+
+fn evolve(strategy: &str, population: Option<u32>, settings: Vec<(String, Value)>) -> Evolve {
+    Evolve {
+        strategy: strategy.to_owned(),
+        population,
+        generations: 100,
+        settings,
+        start: Start::Middle,
+        trial_seeds: TrialSeeds::Fresh,
+        stop: StopRule::default(),
+    }
+}
+
+fn problem(bounds: Option<(f64, f64)>) -> Problem {
+    Problem { dimension: DIMENSION, bounds, start: Start::Everywhere(1.0), seed: Seed(11) }
+}
+
+/// Every strategy, searching freely and within bounds.
+fn shelf() -> Vec<Box<dyn Strategy>> {
+    all()
+        .iter()
+        .flat_map(|description| {
+            [None, Some((-2.0, 3.0))]
+                .map(|bounds| build(&evolve(description.name, Some(12), vec![]), &problem(bounds)).unwrap())
+        })
+        .collect()
+}
+
+fn candidates(proposal: &Proposal) -> Vec<Vec<f64>> {
+    (0..proposal.candidates())
+        .map(|i| {
+            let mut x = vec![0.0; proposal.dimension()];
+            proposal.candidate(i, &mut x);
+            x
+        })
+        .collect()
+}
+
+/// A skewed bowl with its top at (½, ½, …), `scale` times as high.
+fn scores(strategy: &dyn Strategy, scale: f64) -> Vec<Fitness> {
+    let height = |x: &Vec<f64>| -> f64 {
+        x.iter().enumerate().map(|(i, x)| -libm::exp2(i as f64) * (x - 0.5) * (x - 0.5)).sum()
+    };
+    candidates(&strategy.ask()).iter().map(|x| Fitness::Scored(scale * height(x))).collect()
+}
+
+fn evolved(strategy: &mut dyn Strategy, generations: u32) {
+    for _ in 0..generations {
+        let fitness = scores(strategy, 1.0);
+        strategy.tell(&fitness);
+    }
+}
+
+#[test]
+fn asking_changes_nothing_and_any_candidate_can_be_made_alone() {
+    for mut strategy in shelf() {
+        evolved(&mut *strategy, 3);
+        let before = strategy.snapshot();
+        let (first, second) = (strategy.ask(), strategy.ask());
+        assert_eq!(first, second);
+        assert_eq!(strategy.snapshot(), before);
+        assert_eq!(first.candidates(), strategy.population());
+        let together = candidates(&first);
+        let copy = Proposal::decode(&second.encode()).unwrap();
+        for i in (0..first.candidates()).rev() {
+            let mut alone = vec![f64::NAN; DIMENSION];
+            copy.candidate(i, &mut alone);
+            assert_eq!(alone, together[i as usize]);
+        }
+    }
+}
+
+#[test]
+fn generations_are_counted_and_bring_new_candidates() {
+    for mut strategy in shelf() {
+        let first = candidates(&strategy.ask());
+        assert_eq!(strategy.generation(), 0);
+        evolved(&mut *strategy, 1);
+        assert_eq!(strategy.generation(), 1);
+        assert!(candidates(&strategy.ask()).iter().all(|x| !first.contains(x)));
+    }
+}
+
+#[test]
+fn candidates_stay_inside_the_bounds() {
+    for description in all() {
+        let mut strategy = build(&evolve(description.name, Some(12), vec![]), &problem(Some((-2.0, 3.0)))).unwrap();
+        for _ in 0..30 {
+            let all = candidates(&strategy.ask());
+            assert!(all.iter().flatten().all(|x| (-2.0..=3.0).contains(x)), "{}", description.name);
+            // The best lies outside, so the search presses against the bound.
+            let fitness: Vec<_> = all.iter().map(|x| Fitness::Scored(x.iter().sum())).collect();
+            strategy.tell(&fitness);
+        }
+    }
+}
+
+#[test]
+fn a_restored_strategy_continues_bit_for_bit() {
+    for mut strategy in shelf() {
+        for generations in [0, 1, 7, 20] {
+            evolved(&mut *strategy, generations);
+            let mut twin = restore(&strategy.snapshot()).unwrap();
+            assert_eq!(twin.snapshot(), strategy.snapshot());
+            assert_eq!(twin.state_hash(), strategy.state_hash());
+            assert_eq!((twin.generation(), twin.population()), (strategy.generation(), strategy.population()));
+            evolved(&mut *strategy, 3);
+            evolved(&mut *twin, 3);
+            assert_eq!(twin.snapshot(), strategy.snapshot());
+            assert_eq!(twin.exhausted(), strategy.exhausted());
+            assert_eq!(
+                twin.scalars().iter().map(|(_, x)| x.to_bits()).collect::<Vec<_>>(),
+                strategy.scalars().iter().map(|(_, x)| x.to_bits()).collect::<Vec<_>>()
+            );
+        }
+    }
+}
+
+#[test]
+fn only_ranks_count_so_twice_the_fitness_leads_the_same_way() {
+    for (mut once, mut twice) in shelf().into_iter().zip(shelf()) {
+        for _ in 0..20 {
+            let (a, b) = (scores(&*once, 1.0), scores(&*twice, 2.0));
+            once.tell(&a);
+            twice.tell(&b);
+            assert_eq!(once.state_hash(), twice.state_hash());
+            assert_eq!(once.ask(), twice.ask());
+        }
+    }
+}
+
+#[test]
+fn the_state_hash_tells_unlike_states_apart() {
+    for mut strategy in shelf() {
+        let mut seen = vec![strategy.state_hash()];
+        for _ in 0..5 {
+            evolved(&mut *strategy, 1);
+            assert!(!seen.contains(&strategy.state_hash()));
+            seen.push(strategy.state_hash());
+        }
+    }
+}
+
+/// Where a strategy's candidates lie on average does not move when nothing was learned.
+#[test]
+fn a_flat_generation_leaves_the_mean_where_it_is() {
+    for mut strategy in shelf() {
+        evolved(&mut *strategy, 4);
+        let centre = |strategy: &dyn Strategy| match strategy.ask().law {
+            crate::proposal::Law::Full { mean, .. }
+            | crate::proposal::Law::Isotropic { mean, .. }
+            | crate::proposal::Law::Antithetic { mean, .. } => mean,
+            crate::proposal::Law::Uniform { dimension } => vec![0.0; dimension],
+        };
+        let before = centre(&*strategy);
+        let (scored, worst, dropped) = (Fitness::Scored(3.5), Fitness::Worst, Fitness::Dropped);
+        let mut sparse = vec![dropped; 12];
+        sparse[5] = scored;
+        for flat in [vec![scored; 12], vec![worst; 12], vec![dropped; 12], sparse] {
+            strategy.tell(&flat);
+            assert_eq!(centre(&*strategy), before, "{flat:?}");
+        }
+        assert_eq!(strategy.generation(), 8);
+    }
+}
+
+#[test]
+fn storms_of_failures_leave_every_number_finite_and_the_search_alive() {
+    for mut strategy in shelf() {
+        for generation in 0..400u32 {
+            let mut fitness = scores(&*strategy, 1.0);
+            let mut dice = vec![0.0; fitness.len() + 1];
+            noise::uniforms(Seed(5), Stream::Choice, 0, generation, 0, &mut dice);
+            let share = dice[12] * dice[12];
+            for (fitness, die) in fitness.iter_mut().zip(&dice) {
+                match die {
+                    die if *die > share => {}
+                    die if *die > 0.5 * share => *fitness = Fitness::Worst,
+                    _ => *fitness = Fitness::Dropped,
+                }
+            }
+            // Whole generations fail, too.
+            match generation % 50 {
+                10..15 => fitness.fill(Fitness::Worst),
+                20..25 => fitness.fill(Fitness::Dropped),
+                _ => {}
+            }
+            strategy.tell(&fitness);
+            strategy.exhausted();
+        }
+        assert!(candidates(&strategy.ask()).iter().flatten().all(|x| x.is_finite()));
+        restore(&strategy.snapshot()).expect("a snapshot with a number that is not finite is not read");
+        evolved(&mut *strategy, 50);
+        assert!(candidates(&strategy.ask()).iter().flatten().all(|x| x.is_finite()));
+    }
+}
+
+#[test]
+fn a_thousand_failed_generations_do_not_blow_the_search_up() {
+    for mut strategy in shelf() {
+        for _ in 0..1000 {
+            strategy.tell(&[Fitness::Worst; 12]);
+        }
+        assert!(candidates(&strategy.ask()).iter().flatten().all(|x| x.abs() < 1e6));
+    }
+}
+
+#[test]
+fn damaged_snapshots_are_errors() {
+    for mut strategy in shelf() {
+        evolved(&mut *strategy, 6);
+        let bytes = strategy.snapshot();
+        for cut in 0..bytes.len() {
+            assert!(restore(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x10;
+            assert!(restore(&damaged).is_err(), "byte {at}");
+        }
+        let mut foreign = bytes.clone();
+        foreign[0] = 77;
+        assert_eq!(restore(&foreign).err(), Some(SnapshotError::Version(77)));
+        // A right checksum does not make wrong bytes right.
+        for at in 2..bytes.len() - 16 {
+            for flip in [0x01, 0x80, 0xFF] {
+                let mut forged = bytes[..bytes.len() - 16].to_vec();
+                forged[at] ^= flip;
+                let checksum = StateHash::of(&forged);
+                forged.extend_from_slice(&checksum.0);
+                if let Ok(mut restored) = restore(&forged)
+                    && restored.population() == 12
+                    && restored.ask().dimension() == DIMENSION
+                {
+                    let fitness = scores(&*restored, 1e-300);
+                    if fitness.iter().all(|f| f.score().is_some_and(f64::is_finite)) {
+                        restored.tell(&fitness);
+                        restored.exhausted();
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_strategy_describes_itself_and_has_a_population() {
+    for description in all() {
+        assert_eq!(describe(description.name), Some(description));
+        for dimension in [1, 2, 10, 1000] {
+            let population = default_population(description.name, dimension, &[]).unwrap();
+            let problem = Problem { dimension, bounds: None, start: Start::Middle, seed: Seed(0) };
+            let strategy = build(&evolve(description.name, None, vec![]), &problem).unwrap();
+            assert_eq!(strategy.population(), population);
+        }
+        for parameter in &description.parameters {
+            if let Some(default) = &parameter.default {
+                assert!(default.coerced(parameter.kind).is_some(), "{}", parameter.name);
+                let set = evolve(description.name, None, vec![(parameter.name.clone(), default.clone())]);
+                assert_eq!(check(&set), Ok(()));
+            }
+        }
+    }
+    assert_eq!(default_population("cma-es", 10, &[]), Ok(10));
+    assert_eq!(default_population("cma-es", 20, &[]), Ok(12));
+}
+
+#[track_caller]
+fn refused(evolve: &Evolve, problem: &Problem, words: &[&str]) {
+    let message = build(evolve, problem).err().expect("this cannot be built").to_string();
+    assert!(words.iter().all(|word| message.contains(word)), "{message}");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_by_name() {
+    let free = problem(None);
+    let set = |name: &str, value| evolve("cma-es", None, vec![(name.to_owned(), value)]);
+    refused(&evolve("cmaes", None, vec![]), &free, &["unknown strategy `cmaes`"]);
+    refused(&set("sgima", Value::Float(1.0)), &free, &["`sgima`", "did you mean `sigma`"]);
+    refused(&set("sigma", Value::text("big")), &free, &["`sigma`", "number", "text"]);
+    refused(&set("sigma", Value::Float(-1.0)), &free, &["`sigma` is -1.0"]);
+    refused(&set("sigma", Value::Float(f64::NAN)), &free, &["`sigma` is nan"]);
+    refused(&set("active", Value::Integer(1)), &free, &["`active`", "boolean"]);
+    let optimiser = evolve("open-ai-es", None, vec![("optimiser".to_owned(), Value::text("adma"))]);
+    refused(&optimiser, &free, &["`optimiser`", "adam, sgd"]);
+    refused(&evolve("open-ai-es", Some(9), vec![]), &free, &["`population` is 9", "even"]);
+    refused(&evolve("cma-es", Some(2), vec![]), &free, &["`population` is 2", "at least 3"]);
+    refused(&evolve("random", Some(0), vec![]), &free, &["`population` is 0"]);
+    let plain = evolve("cma-es", None, vec![]);
+    refused(&plain, &Problem { start: Start::At(vec![1.0, 2.0]), ..free.clone() }, &["`start` has 2 numbers", "has 5"]);
+    refused(&plain, &Problem { start: Start::Everywhere(f64::INFINITY), ..free.clone() }, &["`start` has inf"]);
+    refused(&plain, &problem(Some((2.0, 3.0))), &["`start` has 1.0", "outside the bounds"]);
+    refused(&plain, &problem(Some((3.0, 2.0))), &["bounds [3.0, 2.0]"]);
+    refused(&plain, &Problem { dimension: 0, ..free.clone() }, &["0 numbers"]);
+    refused(&plain, &Problem { dimension: 100_000, ..free }, &["GB", "open-ai-es"]);
+}

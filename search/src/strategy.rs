@@ -1,0 +1,129 @@
+//! What every strategy is: a value that asks and is told.
+
+use std::fmt;
+
+use tumble_domain::{Fitness, Parameter, Seed, Start};
+
+use crate::proposal::Proposal;
+
+/// The space a strategy searches, and where it begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// Elements of a candidate, at least 1.
+    pub dimension: usize,
+    /// Bounds of every element, both included.
+    pub bounds: Option<(f64, f64)>,
+    /// The first centre.
+    pub start: Start,
+    /// The key of all the strategy's noise.
+    pub seed: Seed,
+}
+
+/// The hash of a strategy's whole state: two replicas that agree on it make the same candidates for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StateHash(pub [u8; 16]);
+
+impl StateHash {
+    /// The hash of a snapshot's bytes (the first half of BLAKE3).
+    pub fn of(bytes: &[u8]) -> StateHash {
+        let mut half = [0; 16];
+        half.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
+        StateHash(half)
+    }
+}
+
+impl fmt::Display for StateHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for StateHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StateHash({self})")
+    }
+}
+
+/// A strategy: a pure value whose next step depends on its state and the fitness it is told, and on nothing else.
+pub trait Strategy: Send {
+    /// What this generation tries. Asking twice gives the same.
+    fn ask(&self) -> Proposal;
+
+    /// Takes the fitness of every candidate of this generation, in candidate order, and moves to the next.
+    ///
+    /// # Panics
+    /// If there are not exactly [`Strategy::population`] of them: the caller counts.
+    fn tell(&mut self, fitness: &[Fitness]);
+
+    /// The generation that [`Strategy::ask`] proposes; the first is 0.
+    fn generation(&self) -> u32;
+
+    /// Candidates in this generation.
+    fn population(&self) -> u32;
+
+    /// The whole state as bytes that [`crate::strategies::restore`] reads back: the restored strategy continues bit
+    /// for bit.
+    fn snapshot(&self) -> Vec<u8>;
+
+    /// The hash of the state.
+    fn state_hash(&self) -> StateHash {
+        StateHash::of(&self.snapshot())
+    }
+
+    /// Numbers worth a column in the generations table, such as the step size; always the same names.
+    fn scalars(&self) -> Vec<(&'static str, f64)>;
+
+    /// Why going on makes no sense, such as a step size that has vanished, if it does not.
+    fn exhausted(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// What a strategy is, for help pages and for checking a run file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StrategyDescription {
+    /// As the run file names it.
+    pub name: &'static str,
+    /// One sentence: what it is.
+    pub summary: &'static str,
+    /// When to use it, and when not.
+    pub advice: &'static str,
+    /// The paper or reference implementation.
+    pub source: &'static str,
+    /// Time and memory in the dimension n and the population λ.
+    pub cost: &'static str,
+    /// How the population follows from the dimension when the run file is silent.
+    pub population: &'static str,
+    /// The settings; `default: None` means a formula that the summary states.
+    pub parameters: Vec<Parameter>,
+}
+
+/// Why a strategy cannot be built from these settings.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum StrategyError {
+    /// No strategy has this name.
+    #[error("unknown strategy `{0}`")]
+    Unknown(String),
+    /// The start has another length than the candidate.
+    #[error("`start` has {given} numbers, but a candidate has {dimension}")]
+    StartLength {
+        /// Numbers in the run file.
+        given: usize,
+        /// Elements of a candidate.
+        dimension: usize,
+    },
+    /// A setting that makes no sense; the text names it and says what would.
+    #[error("{0}")]
+    Setting(String),
+}
+
+/// Why bytes are not a strategy's state.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SnapshotError {
+    /// Written by a version of Tumble that this one does not read.
+    #[error("the snapshot has version {0}, which this version of Tumble does not read")]
+    Version(u16),
+    /// Cut short or damaged.
+    #[error("the snapshot is damaged: {0}")]
+    Damaged(&'static str),
+}
