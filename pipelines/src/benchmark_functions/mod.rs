@@ -1,0 +1,309 @@
+//! `benchmark-functions`: the analytic functions on which evolution strategies are compared.
+//!
+//! Sources: Hansen, Finck, Ros, Auger, "Real-parameter black-box optimization benchmarking 2009: noiseless functions
+//! definitions", INRIA RR-6829 (sphere f1, Rastrigin f3, ellipsoid f2 and f10, Rosenbrock f8, all here without shifts
+//! and oscillations); Rosenbrock, Comput. J. 3:175, 1960. README.md has the formulas and reference numbers.
+
+use std::collections::BTreeMap;
+
+use tumble_domain::{Direction, Failure, Genome, GenomeLength, Objective, PipelineDescription, Seed};
+
+use crate::draws::Draws;
+use crate::pipeline::{Evaluator, Pipeline, Trial, Watch};
+use crate::settings::{choice, integer, metric, text_at, usize_at};
+
+/// The names of the functions, in the order of [`Function`]'s variants.
+const FUNCTIONS: [&str; 6] = ["sphere", "ellipsoid", "rotated-ellipsoid", "cigar", "rosenbrock", "rastrigin"];
+
+/// The most dimensions of a rotated function: its rotation has dimension² elements and takes dimension³ steps to make.
+pub const ROTATED_DIMENSION_MAX: usize = 1024;
+
+/// The most numbers that an evaluator keeps in tables between trials (32 MiB); past it, all tables are made anew.
+const TABLE_NUMBERS_MAX: usize = 4 << 20;
+
+/// The key of the rotations. A part of the functions' definition: it never changes, and no run's seed touches it.
+const ROTATION_SEED: Seed = Seed(0x7475_6d62_6c65);
+
+/// The pipeline.
+pub struct BenchmarkFunctions {
+    description: PipelineDescription,
+}
+
+impl BenchmarkFunctions {
+    /// The pipeline; there is nothing to configure.
+    #[allow(clippy::new_without_default, reason = "a pipeline is made by the registry, never filled in by default")]
+    pub fn new() -> BenchmarkFunctions {
+        let description = PipelineDescription {
+            name: "benchmark-functions".into(),
+            version: 1,
+            summary: "Analytic functions whose minimum is known to be 0: where strategies are compared.".into(),
+            source: "Hansen, Finck, Ros, Auger, INRIA RR-6829 (2009); Rosenbrock, Comput. J. 3:175 (1960).".into(),
+            parameters: vec![
+                choice("function", &FUNCTIONS, "Which function."),
+                integer(
+                    "dimension",
+                    10,
+                    (2, 1_000_000),
+                    "Elements of the vector; at least 2, for the ellipsoids and Rosenbrock's valley mean nothing below; \
+                     at most 1024 for `rotated-ellipsoid`.",
+                ),
+            ],
+            metrics: vec![metric("value", "The function at this point; 0 at the optimum.")],
+            objective: Objective { metric: "value".into(), direction: Direction::Minimise },
+            genome: Some(Genome {
+                name: "x".into(),
+                length: GenomeLength::Parameter("dimension".into()),
+                bounds: None,
+                summary: "The point.".into(),
+            }),
+        };
+        BenchmarkFunctions { description }
+    }
+}
+
+impl Pipeline for BenchmarkFunctions {
+    fn description(&self) -> &PipelineDescription {
+        &self.description
+    }
+
+    fn evaluator(&self) -> Box<dyn Evaluator> {
+        Box::new(Tables::default())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Function {
+    Sphere,
+    Ellipsoid,
+    RotatedEllipsoid,
+    Cigar,
+    Rosenbrock,
+    Rastrigin,
+}
+
+impl Function {
+    fn named(name: &str) -> Option<Function> {
+        use Function::*;
+        let position = FUNCTIONS.iter().position(|known| *known == name)?;
+        Some([Sphere, Ellipsoid, RotatedEllipsoid, Cigar, Rosenbrock, Rastrigin][position])
+    }
+}
+
+/// What depends on the dimension alone, kept from trial to trial because it is dear to make.
+#[derive(Default)]
+struct Tables {
+    weights: BTreeMap<usize, Vec<f64>>,
+    rotations: BTreeMap<usize, Vec<f64>>,
+    numbers: usize,
+}
+
+impl Evaluator for Tables {
+    fn evaluate(&mut self, trial: &Trial<'_>, metrics: &mut [f64]) -> Result<(), Failure> {
+        let name = text_at(trial.settings, 0)?;
+        let function =
+            Function::named(name).ok_or_else(|| Failure::Failed(format!("there is no function `{name}`")))?;
+        let dimension = usize_at(trial.settings, 1)?;
+        if trial.genome.len() != dimension {
+            let message = format!("the vector has {} elements, `dimension` says {dimension}", trial.genome.len());
+            return Err(Failure::Failed(message));
+        }
+        if dimension < 2 {
+            return Err(Failure::Failed("`dimension` must be at least 2".into()));
+        }
+        metrics[0] = self.value(function, trial.genome, trial.watch)?;
+        Ok(())
+    }
+}
+
+impl Tables {
+    fn value(&mut self, function: Function, x: &[f64], watch: &Watch) -> Result<f64, Failure> {
+        let n = x.len();
+        Ok(match function {
+            Function::Sphere => x.iter().map(|x| x * x).sum(),
+            Function::Ellipsoid => {
+                self.prepare(n, false, watch)?;
+                x.iter().zip(&self.weights[&n]).map(|(x, weight)| weight * (x * x)).sum()
+            }
+            Function::RotatedEllipsoid => {
+                self.prepare(n, true, watch)?;
+                let rows = self.rotations[&n].chunks_exact(n);
+                rows.zip(&self.weights[&n]).map(|(row, weight)| weight * square(dot(row, x))).sum()
+            }
+            Function::Cigar => x[0] * x[0] + 1e6 * x[1..].iter().map(|x| x * x).sum::<f64>(),
+            Function::Rosenbrock => {
+                x.windows(2).map(|pair| 100.0 * square(pair[1] - pair[0] * pair[0]) + square(1.0 - pair[0])).sum()
+            }
+            Function::Rastrigin => {
+                let wave = |x: f64| x * x - 10.0 * libm::cos(2.0 * std::f64::consts::PI * x);
+                10.0 * n as f64 + x.iter().map(|x| wave(*x)).sum::<f64>()
+            }
+        })
+    }
+
+    /// Makes the tables of this dimension, if they are not there.
+    fn prepare(&mut self, n: usize, rotated: bool, watch: &Watch) -> Result<(), Failure> {
+        if rotated && n > ROTATED_DIMENSION_MAX {
+            let message = format!("`rotated-ellipsoid` takes at most {ROTATED_DIMENSION_MAX} dimensions, not {n}");
+            return Err(Failure::Failed(message));
+        }
+        let (no_weights, no_rotation) = (!self.weights.contains_key(&n), rotated && !self.rotations.contains_key(&n));
+        if (no_weights || no_rotation) && self.numbers > TABLE_NUMBERS_MAX {
+            *self = Tables::default();
+            return self.prepare(n, rotated, watch);
+        }
+        if no_weights {
+            let weight = |i: usize| libm::pow(10.0, 6.0 * i as f64 / (n - 1) as f64);
+            self.weights.insert(n, (0..n).map(weight).collect());
+            self.numbers += n;
+        }
+        if no_rotation {
+            self.rotations.insert(n, rotation(n, watch)?);
+            self.numbers += n * n;
+        }
+        Ok(())
+    }
+}
+
+/// A random rotation (or reflection) of `n` dimensions, by rows: Gram–Schmidt on normal vectors, each orthogonalised
+/// twice, for once leaves it as skew as the vectors were alike (Giraud, Langou, Rozložník, Comput. Math. Appl. 50:1069,
+/// 2005: "twice is enough").
+fn rotation(n: usize, watch: &Watch) -> Result<Vec<f64>, Failure> {
+    let mut q = vec![0.0; n * n];
+    for i in 0..n {
+        watch.check()?;
+        let (done, rest) = q.split_at_mut(i * n);
+        let row = &mut rest[..n];
+        Draws { member: i as u32, generation: n as u32, ..Draws::of(ROTATION_SEED, 0) }.normals(row);
+        for _ in 0..2 {
+            for earlier in done.chunks_exact(n) {
+                let along = dot(row, earlier);
+                row.iter_mut().zip(earlier).for_each(|(r, e)| *r -= along * e);
+            }
+        }
+        let length = dot(row, row).sqrt();
+        row.iter_mut().for_each(|r| *r /= length);
+    }
+    Ok(q)
+}
+
+fn square(x: f64) -> f64 {
+    x * x
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tumble_domain::Value;
+
+    fn value(function: &str, x: &[f64]) -> f64 {
+        evaluate(&mut Tables::default(), function, x).expect("the point fits")
+    }
+
+    fn evaluate(tables: &mut Tables, function: &str, x: &[f64]) -> Result<f64, Failure> {
+        let settings = [Value::text(function), Value::Integer(x.len() as i64)];
+        let trial = Trial { genome: x, settings: &settings, seed: Seed(0), watch: &Watch::unlimited() };
+        let mut metrics = [f64::NAN];
+        tables.evaluate(&trial, &mut metrics).map(|()| metrics[0])
+    }
+
+    #[test]
+    fn the_optimum_of_every_function_is_zero() {
+        for function in FUNCTIONS {
+            for n in [2, 3, 10, 40] {
+                let at = if function == "rosenbrock" { 1.0 } else { 0.0 };
+                assert_eq!(value(function, &vec![at; n]), 0.0, "{function} in {n} dimensions");
+                assert!(value(function, &vec![0.3; n]) > 0.0, "{function} in {n} dimensions");
+            }
+        }
+    }
+
+    #[test]
+    fn values_worked_out_by_hand_come_out() {
+        let close = |given: f64, expected: f64| {
+            assert!((given - expected).abs() <= 1e-12 * expected.abs(), "{given} for {expected}");
+        };
+        close(value("sphere", &[1.0, -2.0, 3.0]), 14.0);
+        // The exponents of three dimensions are 0, 3 and 6.
+        close(value("ellipsoid", &[1.0, -2.0, 3.0]), 1.0 + 4e3 + 9e6);
+        close(value("cigar", &[1.0, -2.0, 3.0]), 1.0 + 13e6);
+        // 100 (-2 - 1)² + (1 - 1)² + 100 (3 - 4)² + (1 + 2)².
+        close(value("rosenbrock", &[1.0, -2.0, 3.0]), 900.0 + 0.0 + 100.0 + 9.0);
+        close(value("rosenbrock", &[0.0; 10]), 9.0);
+        // At whole numbers the waves vanish; at a half each adds 20.
+        close(value("rastrigin", &[1.0, -2.0, 3.0]), 14.0);
+        close(value("rastrigin", &[0.5, -0.5, 0.0]), 0.5 + 40.0);
+    }
+
+    /// To a few roundings, which takes the second pass: after one, rows of 150 dimensions are skew by 4e-14.
+    #[test]
+    fn rotations_are_orthogonal_and_each_dimension_has_its_own() {
+        for n in [2, 10, 40, 150] {
+            let q = rotation(n, &Watch::unlimited()).expect("nobody stops it");
+            for (i, a) in q.chunks_exact(n).enumerate() {
+                for (j, b) in q.chunks_exact(n).enumerate() {
+                    let unit = if i == j { 1.0 } else { 0.0 };
+                    assert!((dot(a, b) - unit).abs() < 4e-15, "rows {i} and {j} of {n}: {}", dot(a, b));
+                }
+            }
+            let larger = rotation(n + 1, &Watch::unlimited()).expect("nobody stops it");
+            assert!((q[0] - larger[0]).abs() > 1e-3, "{n} and {} begin alike", n + 1);
+        }
+    }
+
+    /// Turning a point back before the function turns it forth leaves the plain ellipsoid.
+    #[test]
+    fn the_rotated_ellipsoid_is_the_ellipsoid_of_the_turned_point() {
+        for n in [2, 10, 40] {
+            let q = rotation(n, &Watch::unlimited()).expect("nobody stops it");
+            let y: Vec<f64> = (0..n).map(|i| libm::sin(1.0 + i as f64)).collect();
+            let x: Vec<f64> = (0..n).map(|j| (0..n).map(|i| q[i * n + j] * y[i]).sum()).collect();
+            let (turned, plain) = (value("rotated-ellipsoid", &x), value("ellipsoid", &y));
+            assert!((turned - plain).abs() < 1e-12 * plain, "{turned} for {plain} in {n} dimensions");
+            assert!((value("ellipsoid", &x) - plain).abs() > 1e-3 * plain, "the rotation does nothing");
+        }
+    }
+
+    #[test]
+    fn tables_kept_from_other_dimensions_change_nothing() {
+        let mut tables = Tables::default();
+        for n in [10, 3, 40, 10, 2, 40] {
+            let x: Vec<f64> = (0..n).map(|i| 0.1 + i as f64).collect();
+            for function in FUNCTIONS {
+                let kept = evaluate(&mut tables, function, &x).expect("the point fits");
+                assert_eq!(kept.to_bits(), value(function, &x).to_bits(), "{function} in {n} dimensions");
+            }
+        }
+    }
+
+    #[test]
+    fn tables_are_dropped_before_they_fill_the_memory() {
+        let mut tables = Tables::default();
+        for n in [1_000_000; 3].into_iter().chain([900_000, 800_000, 700_000, 600_000, 500_000, 400_000]) {
+            tables.prepare(n, false, &Watch::unlimited()).expect("nobody stops it");
+            let held: usize = tables.weights.values().map(Vec::len).sum();
+            assert_eq!(held, tables.numbers);
+            assert!(held <= TABLE_NUMBERS_MAX + 1_000_000, "{held} numbers are kept");
+        }
+        assert!(!tables.weights.contains_key(&1_000_000), "the first tables were never dropped");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_a_failure_with_a_reason() {
+        let mut tables = Tables::default();
+        let reason = |result: Result<f64, Failure>| match result {
+            Err(Failure::Failed(reason)) => reason,
+            other => panic!("{other:?}"),
+        };
+        assert!(reason(evaluate(&mut tables, "griewank", &[1.0, 2.0])).contains("griewank"));
+        assert!(reason(evaluate(&mut tables, "sphere", &[1.0])).contains("at least 2"));
+        let large = vec![0.0; ROTATED_DIMENSION_MAX + 1];
+        assert!(reason(evaluate(&mut tables, "rotated-ellipsoid", &large)).contains("at most 1024"));
+        let settings = [Value::text("sphere"), Value::Integer(3)];
+        let trial = Trial { genome: &[0.0; 4], settings: &settings, seed: Seed(0), watch: &Watch::unlimited() };
+        assert!(matches!(tables.evaluate(&trial, &mut [0.0]), Err(Failure::Failed(_))));
+    }
+}

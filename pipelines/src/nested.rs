@@ -1,0 +1,470 @@
+//! A sweep of evolutions: one trial is a whole evolution, run inside the worker.
+//!
+//! Each point of the sweep may set the pipeline's parameters and the strategy, its settings and its population. The
+//! evolution searches under the trial's own seed, so that trials share nothing; what comes of it are the metrics of
+//! [`PipelineDescription::nested`].
+
+use tumble_domain::{
+    AxisTarget, Direction, Evolve, Failure, Fitness, Objective, OnFailure, PipelineDescription, Seed, Value, fitness_of,
+};
+use tumble_search::{Problem, strategies};
+
+use crate::pipeline::{Evaluator, Pipeline, Trial, Watch};
+
+/// Evaluates one evolution at a time; a slot of a worker has one, as it has one evaluator.
+pub struct NestedEvolution {
+    pipeline: PipelineDescription,
+    evaluator: Box<dyn Evaluator>,
+    evolve: Evolve,
+    /// Which metric of the pipeline steers.
+    objective: usize,
+    direction: Direction,
+    on_failure: OnFailure,
+}
+
+/// Why a pipeline can't be evolved inside a trial.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NestedError {
+    /// It has no vector to search.
+    #[error("pipeline `{0}` has nothing that an evolution could search")]
+    NoGenome(String),
+    /// The objective is none of its metrics.
+    #[error("pipeline `{pipeline}` has no metric `{metric}`")]
+    UnknownMetric {
+        /// The pipeline's name.
+        pipeline: String,
+        /// The objective's metric.
+        metric: String,
+    },
+}
+
+impl NestedEvolution {
+    /// Prepares evolutions of `pipeline` as `evolve` says, steered by `objective`, one of the pipeline's own metrics.
+    pub fn try_new(
+        pipeline: &dyn Pipeline,
+        evolve: &Evolve,
+        objective: &Objective,
+        on_failure: OnFailure,
+    ) -> Result<NestedEvolution, NestedError> {
+        let description = pipeline.description();
+        if description.genome.is_none() {
+            return Err(NestedError::NoGenome(description.name.clone()));
+        }
+        let Some(metric) = description.metric_index(&objective.metric) else {
+            let (pipeline, metric) = (description.name.clone(), objective.metric.clone());
+            return Err(NestedError::UnknownMetric { pipeline, metric });
+        };
+        Ok(NestedEvolution {
+            pipeline: description.clone(),
+            evaluator: pipeline.evaluator(),
+            evolve: evolve.clone(),
+            objective: metric,
+            direction: objective.direction,
+            on_failure,
+        })
+    }
+
+    /// Runs one evolution and writes the metrics of [`PipelineDescription::nested`]: `best`, `evaluations`,
+    /// `generations`, `reached`.
+    ///
+    /// `settings` has one value for each parameter of the pipeline, those of the sweep's point among them. `overrides`
+    /// are the point's values for the strategy; a target in the pipeline is passed over, for `settings` has it.
+    /// `seed` is the trial's: the key of the strategy's noise, and what the seeds of the inner trials derive from.
+    ///
+    /// An evolution ends with the generation in which a candidate met the stop rule's objective or that spent its last
+    /// evaluation; `evaluations` counts that whole generation. `best` is NaN if no candidate scored.
+    pub fn evaluate(
+        &mut self,
+        settings: &[Value],
+        overrides: &[(AxisTarget, Value)],
+        seed: Seed,
+        watch: &Watch,
+        metrics: &mut [f64],
+    ) -> Result<(), Failure> {
+        let evolve = overridden(&self.evolve, overrides)?;
+        let problem = Problem {
+            dimension: self.pipeline.dimension(settings) as usize,
+            bounds: self.pipeline.genome.as_ref().and_then(|genome| genome.bounds),
+            start: evolve.start.clone(),
+            seed,
+        };
+        if problem.dimension == 0 {
+            return Err(Failure::Failed("the candidates have no elements".into()));
+        }
+        let mut strategy = strategies::build(&evolve, &problem).map_err(|e| Failure::Failed(e.to_string()))?;
+        let goal = evolve.stop.objective.map(|x| self.direction.turn(x));
+        let budget = evolve.stop.evaluations.unwrap_or(u64::MAX);
+
+        let mut genome = vec![0.0; problem.dimension];
+        let mut inner_metrics = vec![f64::NAN; self.pipeline.metrics.len()];
+        let mut best: Option<f64> = None;
+        let (mut evaluations, mut generations, mut reached) = (0u64, 0u32, false);
+        while generations < evolve.generations && evaluations < budget && !reached && strategy.exhausted().is_none() {
+            watch.check()?;
+            let proposal = strategy.ask();
+            let mut fitness = Vec::with_capacity(strategy.population() as usize);
+            for candidate in 0..strategy.population() {
+                proposal.candidate(candidate, &mut genome);
+                let inner = evolve.trial_seeds.seed(seed, strategy.generation(), u64::from(candidate), 0);
+                let trial = Trial { genome: &genome, settings, seed: inner, watch };
+                let scored = self.score(&trial, &mut inner_metrics).map_err(|failure| match failure {
+                    Failure::Failed(why) => {
+                        Failure::Failed(format!("candidate {candidate} of generation {}: {why}", strategy.generation()))
+                    }
+                    other => other,
+                })?;
+                if let Fitness::Scored(x) = scored {
+                    best = Some(best.map_or(x, |b| b.max(x)));
+                }
+                fitness.push(scored);
+            }
+            evaluations += fitness.len() as u64;
+            generations += 1;
+            reached = best.zip(goal).is_some_and(|(best, goal)| best >= goal);
+            strategy.tell(&fitness);
+        }
+
+        metrics[0] = best.map_or(f64::NAN, |x| self.direction.turn(x));
+        metrics[1] = evaluations as f64;
+        metrics[2] = f64::from(generations);
+        metrics[3] = if reached { 1.0 } else { 0.0 };
+        Ok(())
+    }
+
+    /// The fitness of one candidate. What stops the whole trial is passed on; what only spoils the candidate counts as
+    /// the run's policy says.
+    fn score(&mut self, trial: &Trial<'_>, metrics: &mut [f64]) -> Result<Fitness, Failure> {
+        metrics.fill(f64::NAN);
+        let (value, why) = match self.evaluator.evaluate(trial, metrics) {
+            Ok(()) => (Some(metrics[self.objective]), None),
+            Err(Failure::Failed(why)) => (None, Some(why)),
+            Err(stop @ (Failure::TimedOut | Failure::Interrupted)) => return Err(stop),
+        };
+        fitness_of([value], self.direction, self.on_failure).map_err(|_| {
+            let not_finite = || format!("the objective is {}, not a finite number", metrics[self.objective]);
+            Failure::Failed(why.unwrap_or_else(not_finite))
+        })
+    }
+}
+
+/// The `[evolve]` section as this point of the sweep has it.
+fn overridden(evolve: &Evolve, overrides: &[(AxisTarget, Value)]) -> Result<Evolve, Failure> {
+    let mut evolve = evolve.clone();
+    for (target, value) in overrides {
+        match target {
+            AxisTarget::Parameter(_) | AxisTarget::Genome(_) => {}
+            AxisTarget::Strategy => match value.as_text() {
+                Some(name) => evolve.strategy = name.to_owned(),
+                None => return Err(Failure::Failed(format!("no strategy is called {value}"))),
+            },
+            AxisTarget::Population => match value.as_i64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) {
+                Some(population) => evolve.population = Some(population),
+                None => return Err(Failure::Failed(format!("{value} is no size of a population"))),
+            },
+            AxisTarget::StrategySetting(name) => match evolve.settings.iter_mut().find(|(known, _)| known == name) {
+                Some((_, setting)) => *setting = value.clone(),
+                None => evolve.settings.push((name.clone(), value.clone())),
+            },
+        }
+    }
+    Ok(evolve)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::benchmark_functions::BenchmarkFunctions;
+    use tumble_domain::{Genome, GenomeLength, Metric, Start, StopRule, TrialSeeds};
+
+    /// What came of one evolution.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Found {
+        best: f64,
+        evaluations: f64,
+        generations: f64,
+        reached: f64,
+    }
+
+    fn cma_es(population: u32, generations: u32) -> Evolve {
+        Evolve {
+            strategy: "cma-es".into(),
+            population: Some(population),
+            generations,
+            settings: vec![("sigma".into(), Value::Float(1.0))],
+            start: Start::Everywhere(3.0),
+            trial_seeds: TrialSeeds::Fresh,
+            stop: StopRule::default(),
+        }
+    }
+
+    fn run(nested: &mut NestedEvolution, overrides: &[(AxisTarget, Value)], seed: u64) -> Result<Found, Failure> {
+        let settings = [Value::text("sphere"), Value::Integer(5)];
+        let mut m = [f64::NAN; 4];
+        nested.evaluate(&settings, overrides, Seed(seed), &Watch::unlimited(), &mut m)?;
+        Ok(Found { best: m[0], evaluations: m[1], generations: m[2], reached: m[3] })
+    }
+
+    fn sphere(evolve: &Evolve) -> NestedEvolution {
+        let pipeline = BenchmarkFunctions::new();
+        let objective = pipeline.description().objective.clone();
+        NestedEvolution::try_new(&pipeline, evolve, &objective, OnFailure::Worst).expect("it can be evolved")
+    }
+
+    #[test]
+    fn an_evolution_ends_with_the_generation_that_reaches_the_objective() {
+        let mut evolve = cma_es(8, 1000);
+        evolve.stop.objective = Some(1e-8);
+        let found = run(&mut sphere(&evolve), &[], 1).expect("it scores");
+        assert!(found.best <= 1e-8 && found.best > 0.0, "{found:?}");
+        assert_eq!((found.reached, found.evaluations), (1.0, 8.0 * found.generations));
+        // One generation less is not there yet, and what it found is worse.
+        evolve.generations = found.generations as u32 - 1;
+        let before = run(&mut sphere(&evolve), &[], 1).expect("it scores");
+        assert_eq!((before.reached, before.generations), (0.0, found.generations - 1.0));
+        assert!(before.best > 1e-8, "{before:?}");
+    }
+
+    #[test]
+    fn no_generation_begins_after_the_evaluations_are_spent() {
+        for (budget, generations) in [(1, 1.0), (8, 1.0), (9, 2.0), (16, 2.0), (17, 3.0)] {
+            let mut evolve = cma_es(8, 1000);
+            evolve.stop.evaluations = Some(budget);
+            let found = run(&mut sphere(&evolve), &[], 1).expect("it scores");
+            assert_eq!((found.generations, found.evaluations), (generations, 8.0 * generations));
+        }
+    }
+
+    #[test]
+    fn an_exhausted_strategy_ends_its_evolution() {
+        let found = run(&mut sphere(&cma_es(8, 100_000)), &[], 1).expect("it scores");
+        assert!(found.generations < 10_000.0 && found.best < 1e-8, "{found:?}");
+    }
+
+    #[test]
+    fn an_evolution_depends_on_its_seed_and_not_on_those_before_it() {
+        let mut nested = sphere(&cma_es(6, 20));
+        let alone: Vec<Found> = (0..3).map(|s| run(&mut sphere(&cma_es(6, 20)), &[], s).expect("it scores")).collect();
+        assert!(alone[0] != alone[1] && alone[1] != alone[2]);
+        for seed in [2, 0, 0, 1, 2] {
+            assert_eq!(run(&mut nested, &[], seed), Ok(alone[seed as usize]));
+        }
+    }
+
+    #[test]
+    fn a_point_of_the_sweep_overrides_what_the_strategy_is() {
+        let mut nested = sphere(&cma_es(6, 5));
+        let plain = run(&mut nested, &[], 1).expect("it scores");
+        let population = (AxisTarget::Population, Value::Integer(10));
+        assert_eq!(run(&mut nested, std::slice::from_ref(&population), 1).map(|f| f.evaluations), Ok(50.0));
+        assert_eq!(run(&mut nested, &[population], 1), run(&mut sphere(&cma_es(10, 5)), &[], 1));
+
+        let mut narrow = cma_es(6, 5);
+        narrow.settings[0].1 = Value::Float(0.1);
+        let sigma = |x| (AxisTarget::StrategySetting("sigma".into()), Value::Float(x));
+        assert_eq!(run(&mut nested, &[sigma(0.1)], 1), run(&mut sphere(&narrow), &[], 1));
+        narrow.settings.clear();
+        assert_eq!(run(&mut sphere(&narrow), &[sigma(1.0)], 1), Ok(plain));
+        assert_ne!(run(&mut nested, &[sigma(0.1)], 1), Ok(plain));
+
+        let mut random = cma_es(6, 5);
+        random.strategy = "random".into();
+        random.settings.clear();
+        let given = run(&mut sphere(&narrow), &[(AxisTarget::Strategy, Value::text("random"))], 1);
+        assert_eq!(given, run(&mut sphere(&random), &[], 1));
+        // The pipeline's own axes are in the settings already.
+        assert_eq!(run(&mut nested, &[(AxisTarget::Parameter(1), Value::Integer(9))], 1), Ok(plain));
+    }
+
+    #[test]
+    fn a_point_that_no_strategy_can_be_built_from_is_a_failed_trial() {
+        let mut nested = sphere(&cma_es(6, 5));
+        for (target, value) in [
+            (AxisTarget::Strategy, Value::text("cma-eel")),
+            (AxisTarget::Strategy, Value::Integer(1)),
+            (AxisTarget::Population, Value::Integer(0)),
+            (AxisTarget::Population, Value::Integer(1 << 40)),
+            (AxisTarget::StrategySetting("sigma".into()), Value::Float(-1.0)),
+            (AxisTarget::StrategySetting("sigmund".into()), Value::Float(1.0)),
+        ] {
+            let outcome = run(&mut nested, &[(target.clone(), value)], 1);
+            assert!(matches!(outcome, Err(Failure::Failed(_))), "{target:?}: {outcome:?}");
+        }
+    }
+
+    /// What a trial gives, or `None` to leave the metric as it was: from how many were scored before it, and the
+    /// candidate's first element.
+    type Answer = fn(usize, f64) -> Result<Option<f64>, Failure>;
+
+    /// A pipeline that does as it is told and keeps a list of what it was given.
+    struct Scripted {
+        description: PipelineDescription,
+        seen: Arc<Mutex<Vec<(Seed, f64)>>>,
+        answer: Answer,
+    }
+
+    impl Scripted {
+        fn new(direction: Direction, answer: Answer) -> Scripted {
+            let metric = |name: &str| Metric { name: name.into(), unit: String::new(), summary: String::new() };
+            let description = PipelineDescription {
+                name: "scripted".into(),
+                version: 1,
+                summary: String::new(),
+                source: String::new(),
+                parameters: Vec::new(),
+                metrics: vec![metric("other"), metric("score")],
+                objective: Objective { metric: "score".into(), direction },
+                genome: Some(Genome {
+                    name: "x".into(),
+                    length: GenomeLength::Fixed(2),
+                    bounds: Some((-1.0, 1.0)),
+                    summary: String::new(),
+                }),
+            };
+            Scripted { description, seen: Arc::default(), answer }
+        }
+
+        fn run(&self, evolve: &Evolve, on_failure: OnFailure, watch: &Watch) -> Result<Found, Failure> {
+            let mut nested = NestedEvolution::try_new(self, evolve, &self.description.objective, on_failure)
+                .expect("it can be evolved");
+            let mut m = [f64::NAN; 4];
+            nested.evaluate(&[], &[], Seed(9), watch, &mut m)?;
+            Ok(Found { best: m[0], evaluations: m[1], generations: m[2], reached: m[3] })
+        }
+    }
+
+    impl Pipeline for Scripted {
+        fn description(&self) -> &PipelineDescription {
+            &self.description
+        }
+
+        fn evaluator(&self) -> Box<dyn Evaluator> {
+            Box::new(ScriptedEvaluator { seen: self.seen.clone(), answer: self.answer })
+        }
+    }
+
+    struct ScriptedEvaluator {
+        seen: Arc<Mutex<Vec<(Seed, f64)>>>,
+        answer: Answer,
+    }
+
+    impl Evaluator for ScriptedEvaluator {
+        fn evaluate(&mut self, trial: &Trial<'_>, metrics: &mut [f64]) -> Result<(), Failure> {
+            let mut seen = self.seen.lock().expect("no test panics in here");
+            if let Some(score) = (self.answer)(seen.len(), trial.genome[0])? {
+                metrics[1] = score;
+            }
+            seen.push((trial.seed, trial.genome[0]));
+            Ok(())
+        }
+    }
+
+    fn within_bounds(population: u32, generations: u32) -> Evolve {
+        Evolve { start: Start::Middle, ..cma_es(population, generations) }
+    }
+
+    #[test]
+    fn inner_trials_derive_their_seeds_from_the_outer_one() {
+        for (trial_seeds, expected) in [
+            (TrialSeeds::Fresh, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]),
+            (TrialSeeds::PerGeneration, [(0, 0), (0, 0), (0, 0), (1, 0), (1, 0), (1, 0)]),
+            (TrialSeeds::Fixed, [(0, 0); 6]),
+        ] {
+            let pipeline = Scripted::new(Direction::Maximise, |_, x| Ok(Some(x)));
+            let evolve = Evolve { trial_seeds, ..within_bounds(3, 2) };
+            pipeline.run(&evolve, OnFailure::Worst, &Watch::unlimited()).expect("it scores");
+            let seen = pipeline.seen.lock().expect("no test panics in here");
+            let seeds: Vec<Seed> = seen.iter().map(|(seed, _)| *seed).collect();
+            assert_eq!(seeds, expected.map(|(generation, candidate)| Seed(9).derive(generation, candidate, 0)));
+        }
+    }
+
+    #[test]
+    fn the_best_is_in_the_direction_of_the_objective() {
+        for direction in [Direction::Maximise, Direction::Minimise] {
+            let pipeline = Scripted::new(direction, |_, x| Ok(Some(x)));
+            let evolve = within_bounds(6, 10);
+            let found = pipeline.run(&evolve, OnFailure::Worst, &Watch::unlimited()).expect("it scores");
+            let seen = pipeline.seen.lock().expect("no test panics in here");
+            let turned = seen.iter().map(|(_, x)| direction.turn(*x)).fold(f64::NEG_INFINITY, f64::max);
+            assert_eq!(found.best, direction.turn(turned));
+            assert!(seen.iter().all(|(_, x)| (-1.0..=1.0).contains(x)), "a candidate left the bounds");
+        }
+    }
+
+    #[test]
+    fn an_inner_failure_counts_as_the_run_says() {
+        // Candidates on one side of 0 fail, in one way or the other.
+        let answers: [Answer; 2] = [
+            |_, x| if x < 0.0 { Err(Failure::Failed("it fell over".into())) } else { Ok(Some(x)) },
+            |_, x| Ok(Some(if x < 0.0 { f64::NAN } else { x })),
+        ];
+        for (answer, reason) in answers.into_iter().zip(["it fell over", "NaN"]) {
+            for on_failure in [OnFailure::Worst, OnFailure::Drop] {
+                let pipeline = Scripted::new(Direction::Maximise, answer);
+                let found = pipeline.run(&within_bounds(8, 3), on_failure, &Watch::unlimited()).expect("it goes on");
+                assert_eq!((found.evaluations, found.generations), (24.0, 3.0));
+                assert!(found.best > 0.0, "{found:?}");
+            }
+            let pipeline = Scripted::new(Direction::Maximise, answer);
+            match pipeline.run(&within_bounds(8, 3), OnFailure::Abort, &Watch::unlimited()) {
+                Err(Failure::Failed(why)) => {
+                    assert!(why.starts_with("candidate ") && why.contains(" of generation 0: "), "{why}");
+                    assert!(why.contains(reason), "{why}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_metric_that_an_evaluator_forgets_is_not_that_of_the_candidate_before() {
+        let pipeline = Scripted::new(Direction::Maximise, |n, x| Ok((n % 2 == 0).then_some(x)));
+        match pipeline.run(&within_bounds(8, 3), OnFailure::Abort, &Watch::unlimited()) {
+            Err(Failure::Failed(why)) => assert!(why.starts_with("candidate 1 of generation 0"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_evolution_without_a_single_score_has_no_best() {
+        let pipeline = Scripted::new(Direction::Minimise, |_, _| Err(Failure::Failed("never".into())));
+        let evolve = Evolve { stop: StopRule { objective: Some(0.5), evaluations: None }, ..within_bounds(4, 2) };
+        let found = pipeline.run(&evolve, OnFailure::Worst, &Watch::unlimited()).expect("it goes on");
+        assert!(found.best.is_nan() && found.reached == 0.0, "{found:?}");
+    }
+
+    #[test]
+    fn a_trial_that_is_stopped_inside_is_stopped_outside() {
+        for stop in [Failure::TimedOut, Failure::Interrupted] {
+            let answer: Answer = match stop {
+                Failure::TimedOut => |n, x| if n == 5 { Err(Failure::TimedOut) } else { Ok(Some(x)) },
+                _ => |n, x| if n == 5 { Err(Failure::Interrupted) } else { Ok(Some(x)) },
+            };
+            for on_failure in [OnFailure::Worst, OnFailure::Drop, OnFailure::Abort] {
+                let pipeline = Scripted::new(Direction::Maximise, answer);
+                assert_eq!(pipeline.run(&within_bounds(4, 3), on_failure, &Watch::unlimited()), Err(stop.clone()));
+            }
+        }
+        let leaving = Watch::new(Arc::new(AtomicBool::new(true)), None);
+        let pipeline = Scripted::new(Direction::Maximise, |_, x| Ok(Some(x)));
+        assert_eq!(pipeline.run(&within_bounds(4, 3), OnFailure::Worst, &leaving), Err(Failure::Interrupted));
+        assert!(pipeline.seen.lock().expect("no test panics in here").is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_evolved_is_refused() {
+        let mut pipeline = Scripted::new(Direction::Maximise, |_, x| Ok(Some(x)));
+        let unknown = Objective { metric: "scare".into(), direction: Direction::Maximise };
+        let refused = |pipeline: &Scripted, objective: &Objective| {
+            NestedEvolution::try_new(pipeline, &cma_es(4, 1), objective, OnFailure::Worst).err()
+        };
+        assert!(matches!(refused(&pipeline, &unknown), Some(NestedError::UnknownMetric { .. })));
+        let objective = pipeline.description.objective.clone();
+        assert_eq!(refused(&pipeline, &objective), None);
+        pipeline.description.genome = None;
+        assert_eq!(refused(&pipeline, &objective), Some(NestedError::NoGenome("scripted".into())));
+    }
+}
