@@ -1,0 +1,138 @@
+//! The run written back as TOML, with every default filled in: one run, one text.
+
+use std::fmt::Write;
+
+use tumble_domain::{Axis, AxisTarget, AxisValues, Evolve, PipelineDescription, Plan, RunSpec, Start, Sweep, Value};
+use tumble_search::strategies;
+
+use crate::duration::format_duration;
+use crate::wording::number_list;
+use crate::words::{ON_FAILURE, TRIAL_SEEDS, word_for};
+
+/// Writes a run as a run file in which every default stands; the same run always gives the same bytes, and reading them
+/// back gives the same run. What a formula decides stands as a comment.
+///
+/// `description` is the pipeline's; the nested one of a sweep of evolutions has the same parameters and will do as well.
+pub fn canonical(spec: &RunSpec, description: &PipelineDescription) -> String {
+    let mut out = Text::default();
+    out.key("name", Value::text(&spec.name));
+    out.key("pipeline", Value::text(&spec.pipeline));
+    out.key("seed", spec.seed.0);
+    out.key("replicates", spec.replicates);
+    out.key("objective", Value::text(&spec.objective.as_written()));
+    let axes = spec.plan.sweep().map_or(&[][..], |sweep| &sweep.axes);
+    let is_axis = |i: usize| axes.iter().any(|axis| axis.target == AxisTarget::Parameter(i));
+    out.section("config");
+    for (i, (parameter, value)) in description.parameters.iter().zip(&spec.config).enumerate() {
+        // A parameter that is an axis has no place of its own: it would seem to be set twice.
+        if !is_axis(i) {
+            out.key(&parameter.name, value);
+        }
+    }
+    match &spec.plan {
+        Plan::Evolve(evolve) => evolve_section(evolve, axes, &mut out),
+        Plan::Sweep(sweep) => sweep_section(sweep, &mut out),
+        Plan::SweepOfEvolutions(sweep, evolve) => {
+            evolve_section(evolve, axes, &mut out);
+            sweep_section(sweep, &mut out);
+        }
+    }
+    out.section("limits");
+    if let Some(timeout) = spec.limits.timeout {
+        out.key("timeout", Value::text(&format_duration(timeout)));
+    }
+    if let Some(wall) = spec.limits.wall {
+        out.key("wall", Value::text(&format_duration(wall)));
+    }
+    out.key("attempts", spec.limits.attempts);
+    out.key("on_failure", Value::text(word_for(spec.limits.on_failure, &ON_FAILURE)));
+    out.0
+}
+
+fn evolve_section(evolve: &Evolve, axes: &[Axis], out: &mut Text) {
+    let is_axis = |target: &AxisTarget| axes.iter().any(|axis| axis.target == *target);
+    let strategy_is_axis = is_axis(&AxisTarget::Strategy);
+    out.section("evolve");
+    if !strategy_is_axis {
+        out.key("strategy", Value::text(&evolve.strategy));
+    }
+    let description = strategies::describe(&evolve.strategy).filter(|_| !strategy_is_axis);
+    match (evolve.population, description) {
+        (Some(population), _) => out.key("population", population),
+        (None, _) if is_axis(&AxisTarget::Population) => {}
+        (None, Some(strategy)) => out.comment("population", strategy.population),
+        (None, None) => out.comment("population", "the formula of each strategy"),
+    }
+    out.key("generations", evolve.generations);
+    for (name, value) in &evolve.settings {
+        out.key(name, value);
+    }
+    for parameter in description.map_or(&[][..], |d| &d.parameters) {
+        let is_set = evolve.settings.iter().any(|(name, _)| *name == parameter.name);
+        if !is_set && !is_axis(&AxisTarget::StrategySetting(parameter.name.clone())) {
+            out.comment(&parameter.name, &parameter.summary);
+        }
+    }
+    match &evolve.start {
+        Start::Middle => out.comment("start", "the middle of the bounds, or 0 where there are none"),
+        Start::Everywhere(x) => out.key("start", Value::Float(*x)),
+        Start::At(numbers) => out.key("start", number_list(numbers)),
+    }
+    out.key("trial_seeds", Value::text(word_for(evolve.trial_seeds, &TRIAL_SEEDS)));
+    let objective = evolve.stop.objective.map(|x| format!("objective = {}", Value::Float(x)));
+    let evaluations = evolve.stop.evaluations.map(|n| format!("evaluations = {n}"));
+    let stop: Vec<String> = objective.into_iter().chain(evaluations).collect();
+    if !stop.is_empty() {
+        out.key("stop", format!("{{ {} }}", stop.join(", ")));
+    }
+}
+
+fn sweep_section(sweep: &Sweep, out: &mut Text) {
+    out.section("sweep");
+    out.key("design", Value::text(&sweep.design));
+    if let Some(points) = sweep.points {
+        out.key("points", points);
+    }
+    out.section("sweep.axes");
+    for axis in &sweep.axes {
+        let interval = |form: &str, from: f64, to: f64, points: &Option<u64>| {
+            let points = points.map_or(String::new(), |points| format!(", points = {points}"));
+            format!("{{ {form} = {}{points} }}", number_list(&[from, to]))
+        };
+        match &axis.values {
+            AxisValues::List(values) => out.key(&axis.name, Value::List(values.clone())),
+            AxisValues::Linear { from, to, points } => out.key(&axis.name, interval("linear", *from, *to, points)),
+            AxisValues::Log { from, to, points } => out.key(&axis.name, interval("log", *from, *to, points)),
+            AxisValues::Integers { from, to } => out.key(&axis.name, format!("{{ integers = [{from}, {to}] }}")),
+        }
+    }
+}
+
+/// TOML in the making.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn section(&mut self, name: &str) {
+        self.line(format_args!("\n[{name}]"));
+    }
+
+    fn key(&mut self, name: &str, value: impl std::fmt::Display) {
+        let is_bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        if is_bare {
+            self.line(format_args!("{name} = {value}"));
+        } else {
+            self.line(format_args!("{} = {value}", Value::text(name)));
+        }
+    }
+
+    /// What holds without being set.
+    fn comment(&mut self, name: &str, rule: &str) {
+        let rule: String = rule.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.line(format_args!("# {name}: {rule}"));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        writeln!(self.0, "{line}").expect("writing to a string never fails");
+    }
+}

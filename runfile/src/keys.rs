@@ -1,0 +1,122 @@
+//! Every key of a run file, with a sentence each: reading, messages and reference pages follow this one list.
+
+use tumble_domain::PipelineDescription;
+use tumble_search::StrategyDescription;
+
+use crate::wording;
+
+/// A key that a run file may have whatever its pipeline and strategy are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The section it stands in, such as `evolve`; empty at the top.
+    pub section: &'static str,
+    /// As it is written.
+    pub name: &'static str,
+    /// What it takes.
+    pub takes: &'static str,
+    /// What holds when it is absent.
+    pub default: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+}
+
+const fn key(
+    section: &'static str,
+    name: &'static str,
+    takes: &'static str,
+    default: &'static str,
+    summary: &'static str,
+) -> Key {
+    Key { section, name, takes, default, summary }
+}
+
+/// The keys, in the order in which a run file is written back. The parameters of the pipeline stand in `[config]`, those
+/// of the strategy in `[evolve]` beside these.
+pub const KEYS: [Key; 24] = [
+    key("", "name", "text of a-z, 0-9 and -", "the pipeline's name", "Becomes part of the run's folder."),
+    key("", "pipeline", "text", "none: it must be there", "Which pipeline evaluates."),
+    key("", "seed", "integer", "0", "The root of all randomness."),
+    key("", "replicates", "integer", "1", "Trials for each candidate, each under its own seed."),
+    key(
+        "",
+        "objective",
+        "text",
+        "the pipeline's own",
+        "The metric that steers: larger is better, or smaller after a `-`.",
+    ),
+    key("", "config", "section", "every default", "Fixed settings of the pipeline."),
+    key("", "evolve", "section", "no evolution", "A strategy proposes a population, generation after generation."),
+    key("", "sweep", "section", "no sweep", "A design lays out all candidates at once."),
+    key("", "limits", "section", "every default", "What bounds the run."),
+    key("evolve", "strategy", "text", "none: it must be there", "How the next population is proposed."),
+    key("evolve", "population", "integer", "the strategy's formula", "Candidates in a generation."),
+    key("evolve", "generations", "integer", "1000", "The most generations."),
+    key("evolve", "start", "number or list of numbers", "the middle of the bounds, or 0", "The first centre."),
+    key("evolve", "trial_seeds", "fresh, per-generation or fixed", "fresh", "What each trial's seed derives from."),
+    key("evolve", "stop", "section", "no early stop", "When to stop before the last generation."),
+    key("evolve.stop", "objective", "number", "never", "Stops once the objective reached this value."),
+    key("evolve.stop", "evaluations", "integer", "never", "Stops once so many trials were spent."),
+    key("sweep", "design", "text", "none: it must be there", "How the candidates are laid out."),
+    key(
+        "sweep",
+        "points",
+        "integer",
+        "none: designs that sample need it",
+        "How many candidates a sampling design lays out.",
+    ),
+    key("sweep", "axes", "section", "none: it must be there", "What is swept: one entry for each axis."),
+    key("limits", "timeout", "duration", "no limit", "The longest a single trial may take."),
+    key("limits", "wall", "duration", "no limit", "The longest the run may take before it stops, to be resumed."),
+    key(
+        "limits",
+        "attempts",
+        "integer",
+        "3",
+        "How many workers a trial may take down before it is recorded as failed.",
+    ),
+    key("limits", "on_failure", "worst, drop or abort", "worst", "What a failed trial counts as."),
+];
+
+/// The names of one section's keys.
+pub(crate) fn names(section: &str) -> Vec<&'static str> {
+    KEYS.iter().filter(|k| k.section == section).map(|k| k.name).collect()
+}
+
+/// The dotted path of a key.
+pub(crate) fn path(section: &str, name: &str) -> String {
+    if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
+}
+
+/// What to write instead of the key `name`, which the section `here` does not know: the nearest of its own keys, `known`,
+/// else the section where the key, or one much like it, belongs.
+pub(crate) fn instead_of(
+    name: &str,
+    here: &str,
+    known: &[&str],
+    pipeline: Option<&PipelineDescription>,
+    strategies: &[StrategyDescription],
+) -> String {
+    let mut elsewhere: Vec<(&str, &str)> =
+        KEYS.iter().filter(|k| k.section != here).map(|k| (k.name, k.section)).collect();
+    if here != "config" {
+        elsewhere.extend(pipeline.iter().flat_map(|p| &p.parameters).map(|p| (p.name.as_str(), "config")));
+    }
+    if here != "evolve" {
+        elsewhere.extend(strategies.iter().flat_map(|s| &s.parameters).map(|p| (p.name.as_str(), "evolve")));
+    }
+    let place = |section: &str| {
+        if section.is_empty() { "at the top of the file".to_owned() } else { format!("in [{section}]") }
+    };
+    if let Some((_, section)) = elsewhere.iter().find(|(other, _)| *other == name) {
+        return format!("it belongs {}", place(section));
+    }
+    if wording::guess(name, known).is_some() {
+        return wording::instead_of(name, known);
+    }
+    let names: Vec<&str> = elsewhere.iter().map(|(other, _)| *other).collect();
+    let far = wording::guess(name, &names);
+    match elsewhere.iter().find(|(other, _)| Some(*other) == far) {
+        Some((other, section)) => format!("did you mean `{other}` {}?", place(section)),
+        None => wording::one_of(known),
+    }
+}

@@ -1,0 +1,78 @@
+//! Run files: from TOML to a validated run, and back to TOML with every default filled in.
+//!
+//! The way of a file: [`parse`] reads the text into a tree of values with their places (`tree`), types it (`typed`),
+//! finds out what it means (`meant`, `evolve`, `axes`, `sweep`), and gives either the run or every problem at once.
+//! [`canonical`] writes a run back, and [`summary`] says how large it is. This room knows pipelines by their
+//! descriptions alone: the caller passes those it has.
+
+mod axes;
+mod canonical;
+mod duration;
+mod evolve;
+mod keys;
+mod meant;
+mod problem;
+mod settings;
+mod shape;
+mod sweep;
+mod tree;
+mod typed;
+mod wording;
+mod words;
+
+use tumble_domain::{PipelineDescription, RunSpec};
+
+pub use canonical::canonical;
+pub use duration::{DurationError, format_duration, parse_duration};
+pub use keys::{KEYS, Key};
+pub use meant::RESERVED_COLUMNS;
+pub use problem::{Place, Problem, Problems};
+pub use shape::{Column, ColumnKind, Shape, summary};
+
+use problem::Notes;
+use typed::Typed;
+
+/// One `--set key=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// The dotted path, such as `evolve.sigma`.
+    pub key: String,
+    /// A TOML value, or a bare word that is taken as text.
+    pub value: String,
+}
+
+/// A run file that makes sense.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Understood {
+    /// The run.
+    pub spec: RunSpec,
+    /// What the tables record: the pipeline, or for a sweep of evolutions [`PipelineDescription::nested`], whose metrics
+    /// are those of a whole evolution.
+    pub description: PipelineDescription,
+    /// The pipeline itself: what one evaluation takes and gives. The same as `description` but for a sweep of
+    /// evolutions.
+    pub inner: PipelineDescription,
+    /// What is allowed and yet may not be meant; a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a run file with its overrides, and checks it against these pipelines.
+///
+/// `file_name` is what problems call the file. All problems of one pass are reported together; where the text is no
+/// TOML, those of the syntax alone.
+pub fn parse(
+    text: &str,
+    file_name: &str,
+    overrides: &[Override],
+    pipelines: &[PipelineDescription],
+) -> Result<Understood, Problems> {
+    let mut notes = Notes::new(text, file_name, overrides);
+    let understood = tree::read(text, overrides, &mut notes).and_then(|root| {
+        let typed = Typed::of(&root, &mut notes);
+        meant::understand(&typed, pipelines, &mut notes)
+    });
+    match understood {
+        Some(understood) => Ok(understood),
+        None => Err(notes.into_problems()),
+    }
+}
