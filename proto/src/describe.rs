@@ -1,0 +1,173 @@
+//! Pipeline descriptions and values, to the wire and back.
+
+use tumble_domain::{
+    Direction, Genome, GenomeLength, Kind, Metric, Objective, Parameter, PipelineDescription, Value,
+};
+
+use crate::{WireError, v1};
+
+/// A description as it travels.
+pub fn to_wire(description: &PipelineDescription) -> v1::PipelineDescription {
+    v1::PipelineDescription {
+        name: description.name.clone(),
+        version: description.version,
+        summary: description.summary.clone(),
+        source: description.source.clone(),
+        parameters: description.parameters.iter().map(parameter_to_wire).collect(),
+        metrics: description
+            .metrics
+            .iter()
+            .map(|m| v1::Metric { name: m.name.clone(), unit: m.unit.clone(), summary: m.summary.clone() })
+            .collect(),
+        objective: Some(v1::Objective {
+            metric: description.objective.metric.clone(),
+            minimise: description.objective.direction == Direction::Minimise,
+        }),
+        genome: description.genome.as_ref().map(|genome| v1::Genome {
+            name: genome.name.clone(),
+            length: Some(match &genome.length {
+                GenomeLength::Fixed(n) => v1::genome::Length::Fixed(*n),
+                GenomeLength::Parameter(name) => v1::genome::Length::Parameter(name.clone()),
+            }),
+            bounds: genome.bounds.map(bounds_to_wire),
+            summary: genome.summary.clone(),
+        }),
+    }
+}
+
+/// A description as it was sent.
+pub fn from_wire(wire: v1::PipelineDescription) -> Result<PipelineDescription, WireError> {
+    let objective = wire.objective.ok_or(WireError::Missing("objective"))?;
+    let genome = match wire.genome {
+        None => None,
+        Some(genome) => Some(Genome {
+            name: genome.name,
+            length: match genome.length.ok_or(WireError::Missing("genome.length"))? {
+                v1::genome::Length::Fixed(n) => GenomeLength::Fixed(n),
+                v1::genome::Length::Parameter(name) => GenomeLength::Parameter(name),
+            },
+            bounds: genome.bounds.map(|b| (b.least, b.most)),
+            summary: genome.summary,
+        }),
+    };
+    Ok(PipelineDescription {
+        name: wire.name,
+        version: wire.version,
+        summary: wire.summary,
+        source: wire.source,
+        parameters: wire.parameters.into_iter().map(parameter_from_wire).collect::<Result<_, _>>()?,
+        metrics: wire
+            .metrics
+            .into_iter()
+            .map(|m| Metric { name: m.name, unit: m.unit, summary: m.summary })
+            .collect(),
+        objective: Objective {
+            metric: objective.metric,
+            direction: if objective.minimise { Direction::Minimise } else { Direction::Maximise },
+        },
+        genome,
+    })
+}
+
+fn bounds_to_wire((least, most): (f64, f64)) -> v1::Bounds {
+    v1::Bounds { least, most }
+}
+
+fn parameter_to_wire(parameter: &Parameter) -> v1::Parameter {
+    v1::Parameter {
+        name: parameter.name.clone(),
+        kind: match parameter.kind {
+            Kind::Float => v1::Kind::Float,
+            Kind::Integer => v1::Kind::Integer,
+            Kind::Boolean => v1::Kind::Boolean,
+            Kind::Text => v1::Kind::Text,
+            Kind::Integers => v1::Kind::Integers,
+        } as i32,
+        unit: parameter.unit.clone(),
+        default: parameter.default.as_ref().map(value_to_wire),
+        bounds: parameter.bounds.map(bounds_to_wire),
+        choices: parameter.choices.clone(),
+        summary: parameter.summary.clone(),
+    }
+}
+
+fn parameter_from_wire(wire: v1::Parameter) -> Result<Parameter, WireError> {
+    let kind = match wire.kind() {
+        v1::Kind::Float => Kind::Float,
+        v1::Kind::Integer => Kind::Integer,
+        v1::Kind::Boolean => Kind::Boolean,
+        v1::Kind::Text => Kind::Text,
+        v1::Kind::Integers => Kind::Integers,
+        v1::Kind::Unspecified => return Err(WireError::Malformed("parameter.kind")),
+    };
+    Ok(Parameter {
+        name: wire.name,
+        kind,
+        unit: wire.unit,
+        default: wire.default.map(|v| value_from_wire(v, 0)).transpose()?,
+        bounds: wire.bounds.map(|b| (b.least, b.most)),
+        choices: wire.choices,
+        summary: wire.summary,
+    })
+}
+
+fn value_to_wire(value: &Value) -> v1::Value {
+    use v1::value::Kind;
+    v1::Value {
+        kind: Some(match value {
+            Value::Float(x) => Kind::Float(*x),
+            Value::Integer(i) => Kind::Integer(*i),
+            Value::Boolean(b) => Kind::Boolean(*b),
+            Value::Text(s) => Kind::Text(s.to_string()),
+            Value::List(items) => Kind::List(v1::ValueList { items: items.iter().map(value_to_wire).collect() }),
+        }),
+    }
+}
+
+/// Lists of lists do not exist, so anything deeper is refused before it is followed.
+fn value_from_wire(wire: v1::Value, depth: u32) -> Result<Value, WireError> {
+    use v1::value::Kind;
+    Ok(match wire.kind.ok_or(WireError::Missing("value"))? {
+        Kind::Float(x) => Value::Float(x),
+        Kind::Integer(i) => Value::Integer(i),
+        Kind::Boolean(b) => Value::Boolean(b),
+        Kind::Text(s) => Value::text(&s),
+        Kind::List(_) if depth > 0 => return Err(WireError::Malformed("value")),
+        Kind::List(list) => {
+            Value::List(list.items.into_iter().map(|v| value_from_wire(v, depth + 1)).collect::<Result<_, _>>()?)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_comes_back_as_it_left() {
+        let description = PipelineDescription {
+            name: "benchmark-functions".into(),
+            version: 3,
+            summary: "sums".into(),
+            source: "books".into(),
+            parameters: vec![Parameter {
+                name: "digits".into(),
+                kind: Kind::Integers,
+                unit: String::new(),
+                default: Some(Value::List(vec![Value::Integer(0), Value::Integer(1)])),
+                bounds: Some((0.0, 9.0)),
+                choices: vec!["a".into()],
+                summary: "which".into(),
+            }],
+            metrics: vec![Metric { name: "value".into(), unit: "m".into(), summary: "f".into() }],
+            objective: Objective { metric: "value".into(), direction: Direction::Minimise },
+            genome: Some(Genome {
+                name: "x".into(),
+                length: GenomeLength::Parameter("dimension".into()),
+                bounds: None,
+                summary: "where".into(),
+            }),
+        };
+        assert_eq!(from_wire(to_wire(&description)), Ok(description));
+    }
+}
