@@ -1,0 +1,723 @@
+//! The coordinator itself: events in, effects out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tumble_domain::{Outcomes, Status, TrialError, TrialRange};
+
+use crate::effects::{Effects, Grant, Message, Refusal, TableWork};
+use crate::event::{Event, Hello, LeaseId, Report, RequestId, RunId, Submission, Timestamp, WorkerId};
+use crate::grants;
+use crate::leases::{Backlog, Lease, Leases, Suspect};
+use crate::limits::Limits;
+use crate::record::{Attempt, AttemptOutcome, Reason, Record, RunRecord};
+use crate::roster::{Roster, Worker};
+use crate::run::{Phase, Run};
+use crate::runs::{ReplayError, Runs};
+use crate::view::{RunView, ViewState};
+
+/// How many bytes a message takes on the wire: the protocol's to say, the core's to add up.
+pub type WireLength = fn(&Message) -> u64;
+
+/// The deciding machine. See the crate's head for what it does not have.
+pub struct Coordinator {
+    limits: Limits,
+    wire_length: WireLength,
+    runs: Runs,
+    roster: Roster,
+    leases: Leases,
+    backlogs: BTreeMap<RunId, Backlog>,
+    next_lease: u64,
+    served: u64,
+    refused_reports: u64,
+}
+
+impl Coordinator {
+    /// A coordinator that has just restarted with these records; a new one has none. `epoch` is higher at each restart,
+    /// so that leases of an earlier life are never taken for new ones.
+    pub fn replay(
+        limits: Limits,
+        wire_length: WireLength,
+        epoch: u32,
+        now: Timestamp,
+        records: impl IntoIterator<Item = RunRecord>,
+    ) -> Result<Coordinator, ReplayError> {
+        let mut runs = Runs::default();
+        for record in records {
+            runs.apply(&record)?;
+        }
+        let mut coordinator = Coordinator {
+            limits,
+            wire_length,
+            runs,
+            roster: Roster::new(),
+            leases: Leases::new(),
+            backlogs: BTreeMap::new(),
+            next_lease: u64::from(epoch) << 40,
+            served: 0,
+            refused_reports: 0,
+        };
+        let open: Vec<RunId> = coordinator.runs.iter().filter(|run| is_live(&run.phase)).map(|r| r.id.clone()).collect();
+        for id in open {
+            coordinator.take_up(&id, now);
+        }
+        Ok(coordinator)
+    }
+
+    /// Takes one event. The only way in.
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> Effects {
+        let mut effects = Effects::default();
+        match event {
+            Event::WorkerJoined { worker, hello } => self.worker_joined(now, worker, hello, &mut effects),
+            Event::WorkerLeft { worker } => self.worker_left(now, worker, &mut effects),
+            Event::Heartbeat { worker } => self.heard(now, worker),
+            Event::Leaving { worker } => {
+                if let Some(worker) = self.roster.get_mut(&worker) {
+                    worker.leaving = true;
+                }
+            }
+            Event::CannotRun { worker, run, reason } => self.cannot_run(now, worker, run, reason),
+            Event::Reported { worker, report } => self.reported(now, worker, report, &mut effects),
+            Event::Submitted { request, submission } => self.submitted(now, request, *submission, &mut effects),
+            Event::CancelRequested { request, run } => self.cancel(now, request, run, &mut effects),
+            Event::ResumeRequested { request, run } => self.resume(now, request, run, &mut effects),
+            Event::PartWritten { run, part, rows, bytes } => {
+                self.part_written(&run, part, rows, bytes, &mut effects);
+            }
+            Event::TablesCompleted { run } => self.tables_completed(now, &run, &mut effects),
+            Event::Compared { run, differing } => {
+                for trial in differing {
+                    self.record(&run, Record::Disagreed { trial }, &mut effects);
+                }
+            }
+            Event::Tick => self.tick(now, &mut effects),
+        }
+        self.hand_out(now, &mut effects);
+        effects
+    }
+
+    /// When [`Event::Tick`] is next needed, on the monotonic clock.
+    pub fn next_wakeup(&self) -> Option<u64> {
+        let silences = self.roster.values().map(|worker| worker.heard_mono_ms + self.limits.silence_ms_max);
+        let walls = self.backlogs.iter().filter_map(|(id, backlog)| self.wall_mono_ms(id, backlog));
+        let stragglers = self.leases.values().map(|lease| lease.granted_mono_ms + self.limits.straggler_ms_min);
+        let idle = self.roster.values().any(|w| w.leases.is_empty() && !w.leaving);
+        silences.chain(walls).chain(stragglers.filter(|_| idle)).min()
+    }
+
+    /// The runs.
+    pub fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    /// The workers.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// The leases that are out.
+    pub fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    /// What is open of a run.
+    pub fn backlog(&self, run: &RunId) -> Option<&Backlog> {
+        self.backlogs.get(run)
+    }
+
+    /// Reports that made no sense and were dropped.
+    pub fn refused_reports(&self) -> u64 {
+        self.refused_reports
+    }
+
+    /// A run as a client sees it.
+    pub fn view(&self, id: &RunId, now: Timestamp) -> Option<RunView> {
+        let run = self.runs.get(id)?;
+        let backlog = self.backlogs.get(id);
+        let mut workers: Vec<WorkerId> = self.leases.values().filter(|l| l.run == *id).map(|l| l.worker).collect();
+        workers.sort_unstable();
+        workers.dedup();
+        let (state, reason) = match &run.phase {
+            Phase::Open if !workers.is_empty() => (ViewState::Running, String::new()),
+            Phase::Open => (ViewState::Waiting, self.why_waiting(run)),
+            Phase::Ending(reason) => (ViewState::Finishing, reason.to_string()),
+            Phase::Finished(reason @ Reason::Cancelled) => (ViewState::Cancelled, reason.to_string()),
+            Phase::Finished(reason @ Reason::Aborted(_)) => (ViewState::Failed, reason.to_string()),
+            Phase::Finished(reason) => (ViewState::Finished, reason.to_string()),
+            Phase::Suspended(why) => (ViewState::Suspended, why.clone()),
+        };
+        Some(RunView {
+            run: id.clone(),
+            name: run.spec.name.clone(),
+            pipeline: run.spec.pipeline.clone(),
+            state,
+            reason,
+            trials: run.layout.trials(),
+            trials_done: run.done.len(),
+            trials_failed: run.failed,
+            generation: run.generation(),
+            generations: if run.evolution.is_some() { run.layout.generations as u32 } else { 0 },
+            objective: run.spec.objective.as_written(),
+            best: run.best,
+            folder: run.folder.clone(),
+            elapsed_ms: backlog.map_or(0, |b| b.until_mono_ms.unwrap_or(now.mono_ms).saturating_sub(b.since_mono_ms)),
+            workers: workers.len() as u32,
+            bytes_down: run.bytes_down,
+            bytes_up: run.bytes_up,
+            disagreements: run.disagreements,
+            parts: run.parts,
+        })
+    }
+
+    fn why_waiting(&self, run: &Run) -> String {
+        let refused = self.backlogs.get(&run.id).and_then(|backlog| backlog.refused.clone());
+        if self.roster.is_empty() {
+            "no worker has joined".to_owned()
+        } else if let Some(refused) = refused {
+            refused
+        } else if !self.roster.values().any(|worker| worker.offers(run)) {
+            format!("no worker offers pipeline `{}` version {}", run.pipeline.name, run.pipeline.version)
+        } else {
+            String::new()
+        }
+    }
+
+    /// Makes a fact: changes the state by it and sends it to the journal.
+    fn record(&mut self, run: &RunId, record: Record, effects: &mut Effects) {
+        let record = RunRecord { run: run.clone(), record };
+        self.runs.apply(&record).expect("a record made now applies to the state it was made from");
+        effects.record(record);
+    }
+
+    fn take_up(&mut self, id: &RunId, now: Timestamp) {
+        let run = self.runs.get(id).expect("the caller has just seen it");
+        let backlog = Backlog { fresh: run.open_trials(), since_mono_ms: now.mono_ms, ..Backlog::default() };
+        self.backlogs.insert(id.clone(), backlog);
+    }
+
+    // Workers ---------------------------------------------------------------------------------------------------------
+
+    fn worker_joined(&mut self, now: Timestamp, id: WorkerId, hello: Hello, effects: &mut Effects) {
+        if self.roster.len() >= self.limits.workers_max {
+            let reason = format!("{} workers are here already", self.limits.workers_max);
+            return effects.send(id, Message::Dismiss { reason });
+        }
+        self.roster.insert(id, Worker::new(hello, now.mono_ms));
+        effects.send(id, Message::Welcome { heartbeat_ms: self.limits.heartbeat_ms as u32 });
+    }
+
+    fn heard(&mut self, now: Timestamp, worker: WorkerId) {
+        if let Some(worker) = self.roster.get_mut(&worker) {
+            worker.heard_mono_ms = now.mono_ms;
+        }
+    }
+
+    fn cannot_run(&mut self, now: Timestamp, id: WorkerId, run: RunId, reason: String) {
+        let Some(worker) = self.roster.get_mut(&id) else { return };
+        worker.heard_mono_ms = now.mono_ms;
+        worker.refused.insert(run.clone());
+        let of_run = |lease: &&LeaseId| self.leases.get(lease).is_some_and(|l| l.run == run);
+        let held: Vec<LeaseId> = worker.leases.iter().filter(of_run).copied().collect();
+        for lease in held {
+            self.release(lease);
+        }
+        if let Some(backlog) = self.backlogs.get_mut(&run) {
+            backlog.refused = Some(reason);
+        }
+    }
+
+    fn worker_left(&mut self, now: Timestamp, id: WorkerId, effects: &mut Effects) {
+        let Some(worker) = self.roster.remove(&id) else { return };
+        for (position, lease_id) in worker.leases.iter().enumerate() {
+            let Some(lease) = self.leases.remove(lease_id) else { continue };
+            self.unlink_twin(&lease);
+            let Some(backlog) = self.backlogs.get_mut(&lease.run) else { continue };
+            backlog.leases -= 1;
+            // Those behind the first `slots` were waiting, so they cannot have done it.
+            let was_running = position < worker.hello.slots as usize;
+            let deaths = lease.deaths + u32::from(was_running && !worker.leaving);
+            let attempt = Attempt {
+                range: lease.range,
+                attempt: lease.attempt,
+                worker: worker.name(),
+                host: worker.hello.host.clone(),
+                granted_unix_ms: lease.granted_unix_ms,
+                ended_unix_ms: now.unix_ms,
+                evaluate_ms: 0.0,
+                outcome: AttemptOutcome::Lost,
+                bytes_down: lease.bytes_down,
+                bytes_up: 0,
+            };
+            self.record(&lease.run, Record::Attempted(attempt), effects);
+            self.give_back(&lease, deaths, worker.quarantined, effects);
+        }
+    }
+
+    /// Puts what is left of a lease back into its run's backlog; `deaths` says how many workers it took down.
+    fn give_back(&mut self, lease: &Lease, deaths: u32, was_alone: bool, effects: &mut Effects) {
+        let Some(run) = self.runs.get(&lease.run) else { return };
+        if run.phase != Phase::Open {
+            return;
+        }
+        let range = lease.range.intersection(run.scope());
+        if range.is_empty() || lease.twin.is_some_and(|twin| self.leases.contains_key(&twin)) {
+            return; // nothing left, or the twin still evaluates it
+        }
+        let attempts = run.spec.limits.attempts;
+        let metrics = run.recorded.metrics.len() as u32;
+        let mut open = tumble_domain::RangeSet::new();
+        open.insert(range);
+        run.done.iter().for_each(|done| open.remove(done));
+        let backlog = self.backlogs.get_mut(&lease.run).expect("an open run has a backlog");
+        for range in open.iter() {
+            if deaths == 0 {
+                backlog.fresh.insert(range);
+            } else if deaths < 2 {
+                backlog.suspects.push(Suspect { range, deaths });
+            } else if range.len() > 1 {
+                let middle = range.start + range.len() / 2;
+                for half in [TrialRange::new(range.start, middle), TrialRange::new(middle, range.end)] {
+                    // Each half must take a worker down once more, alone, to be halved again.
+                    backlog.suspects.push(Suspect { range: half, deaths: 1 });
+                }
+            } else if deaths < attempts.max(2) || !was_alone {
+                backlog.suspects.push(Suspect { range, deaths });
+            } else {
+                let message = format!("the worker died {deaths} times while it evaluated this trial alone");
+                let outcomes = Outcomes {
+                    trials: 1,
+                    metrics,
+                    statuses: vec![Status::Failed],
+                    values: vec![f64::NAN; metrics as usize],
+                    errors: vec![TrialError { offset: 0, message }],
+                };
+                let scored = Record::Scored { range, outcomes: Arc::new(outcomes) };
+                self.record(&lease.run, scored, effects);
+                self.progress(&lease.run, effects);
+                return;
+            }
+        }
+    }
+
+    fn unlink_twin(&mut self, lease: &Lease) {
+        if let Some(twin) = lease.twin.and_then(|twin| self.leases.get_mut(&twin)) {
+            twin.twin = None;
+        }
+    }
+
+    /// Ends a lease whose trials go back unblamed, if any are left.
+    fn release(&mut self, id: LeaseId) {
+        let Some(lease) = self.leases.remove(&id) else { return };
+        if let Some(backlog) = self.backlogs.get_mut(&lease.run) {
+            backlog.leases -= 1;
+        }
+        if let Some(worker) = self.roster.get_mut(&lease.worker) {
+            worker.leases.retain(|l| *l != id);
+            worker.quarantined &= !worker.leases.is_empty();
+        }
+        // With no deaths, nothing is recorded: the effects stay empty.
+        let mut none = Effects::default();
+        self.give_back(&lease, 0, false, &mut none);
+        self.unlink_twin(&lease);
+    }
+
+    // Reports ---------------------------------------------------------------------------------------------------------
+
+    fn reported(&mut self, now: Timestamp, id: WorkerId, report: Report, effects: &mut Effects) {
+        self.heard(now, id);
+        let Some(worker) = self.roster.get(&id) else { return };
+        let (name, host) = (worker.name(), worker.hello.host.clone());
+        let Some(run) = self.runs.get(&report.run).filter(|run| run.phase == Phase::Open) else {
+            return self.release(report.lease);
+        };
+        let metrics_match = report.range.is_empty() || report.outcomes.metrics as usize == run.recorded.metrics.len();
+        let within = TrialRange::new(0, run.scope().end).contains(report.range);
+        if u64::from(report.outcomes.trials) != report.range.len() || !metrics_match || !within {
+            self.refused_reports += 1;
+            return self.release(report.lease);
+        }
+        let fresh: Vec<TrialRange> = {
+            let mut fresh = tumble_domain::RangeSet::new();
+            fresh.insert(report.range.intersection(run.scope()));
+            run.done.iter().for_each(|done| fresh.remove(done));
+            fresh.iter().collect()
+        };
+        let lease = self.leases.get_mut(&report.lease).filter(|lease| lease.worker == id);
+        let attempt = Attempt {
+            range: lease.as_ref().filter(|_| report.range.is_empty()).map_or(report.range, |l| l.range),
+            attempt: lease.as_ref().map_or(0, |l| l.attempt),
+            worker: name,
+            host,
+            granted_unix_ms: lease.as_ref().map_or(now.unix_ms, |l| l.heard_unix_ms),
+            ended_unix_ms: now.unix_ms,
+            evaluate_ms: report.evaluate_ms,
+            outcome: match (fresh.is_empty(), report.range.is_empty()) {
+                (_, true) => AttemptOutcome::Returned,
+                (true, _) => AttemptOutcome::Duplicate,
+                _ => AttemptOutcome::Reported,
+            },
+            bytes_down: lease.as_ref().map_or(0, |l| l.bytes_down),
+            bytes_up: report.bytes,
+        };
+        if let Some(lease) = lease {
+            lease.range = TrialRange::new(report.range.end.max(lease.range.start), lease.range.end);
+            lease.bytes_down = 0;
+            lease.heard_unix_ms = now.unix_ms;
+        }
+        self.record(&report.run, Record::Attempted(attempt), effects);
+        self.score(&report, &fresh, effects);
+        let backlog = self.backlogs.get_mut(&report.run).expect("an open run has a backlog");
+        if !report.range.is_empty() {
+            let measured = (report.evaluate_ms / report.range.len() as f64).max(1e-9);
+            backlog.trial_ms = Some(backlog.trial_ms.map_or(measured, |before| 0.5 * (before + measured)));
+            backlog.shard_trials = backlog.shard_trials.max(report.range.len());
+            backlog.remove(report.range);
+        }
+        if report.last || self.leases.get(&report.lease).is_some_and(|lease| lease.range.is_empty()) {
+            self.release(report.lease);
+        }
+        self.progress(&report.run, effects);
+    }
+
+    /// Records what is new of a report and has the rest compared with what is recorded.
+    fn score(&mut self, report: &Report, fresh: &[TrialRange], effects: &mut Effects) {
+        let slice = |range: TrialRange| {
+            if range == report.range {
+                return report.outcomes.clone();
+            }
+            Arc::new(report.outcomes.slice((range.start - report.range.start) as u32, range.len() as u32))
+        };
+        let mut compared_to = report.range.start;
+        for range in fresh {
+            self.compare(report, TrialRange::new(compared_to, range.start), slice, effects);
+            self.record(&report.run, Record::Scored { range: *range, outcomes: slice(*range) }, effects);
+            compared_to = range.end;
+        }
+        self.compare(report, TrialRange::new(compared_to, report.range.end), slice, effects);
+    }
+
+    fn compare(
+        &self,
+        report: &Report,
+        range: TrialRange,
+        slice: impl Fn(TrialRange) -> Arc<Outcomes>,
+        effects: &mut Effects,
+    ) {
+        if !range.is_empty() {
+            let outcomes = slice(range);
+            effects.work(TableWork::Compare { run: report.run.clone(), first_trial: range.start, outcomes });
+        }
+    }
+
+    // Runs ------------------------------------------------------------------------------------------------------------
+
+    fn submitted(&mut self, now: Timestamp, request: RequestId, submission: Submission, effects: &mut Effects) {
+        if let Some(run) = self.runs.by_key(&submission.key) {
+            let view = self.view(&run.id, now).expect("a run that is there has a view");
+            return effects.reply(request, Ok(view));
+        }
+        if self.runs.iter().filter(|run| is_live(&run.phase)).count() >= self.limits.runs_open_max {
+            return effects.reply(request, Err(Refusal::TooManyRuns(self.limits.runs_open_max)));
+        }
+        let Submission { run, key, spec, pipeline, run_toml, folder } = submission;
+        let record = Record::Submitted { key, spec, pipeline, run_toml, folder, unix_ms: now.unix_ms };
+        self.record(&run, record, effects);
+        self.take_up(&run, now);
+        effects.reply(request, Ok(self.view(&run, now).expect("a run just submitted has a view")));
+    }
+
+    fn cancel(&mut self, now: Timestamp, request: RequestId, id: RunId, effects: &mut Effects) {
+        let Some(run) = self.runs.get(&id) else {
+            return effects.reply(request, Err(Refusal::UnknownRun(id)));
+        };
+        if !matches!(run.phase, Phase::Open | Phase::Suspended(_)) {
+            return effects.reply(request, Err(Refusal::Ended(id)));
+        }
+        if !self.backlogs.contains_key(&id) {
+            self.take_up(&id, now);
+        }
+        // The table keeps the whole generations, or the prefix of the sweep, that is scored.
+        let run = self.runs.get(&id).expect("it was there");
+        let kept = match &run.evolution {
+            Some(evolution) => run.layout.generation(evolution.generation()).start,
+            None => run.done.first().filter(|first| first.start == 0).map_or(0, |first| first.end),
+        };
+        self.end(&id, Reason::Cancelled, kept, effects);
+        self.write_tables(&id, effects);
+        effects.reply(request, Ok(self.view(&id, now).expect("it was there")));
+    }
+
+    fn resume(&mut self, now: Timestamp, request: RequestId, id: RunId, effects: &mut Effects) {
+        match self.runs.get(&id).map(|run| &run.phase) {
+            None => return effects.reply(request, Err(Refusal::UnknownRun(id))),
+            Some(Phase::Suspended(_)) => {
+                self.record(&id, Record::Resumed, effects);
+                self.take_up(&id, now);
+            }
+            Some(Phase::Open) => {}
+            Some(_) => return effects.reply(request, Err(Refusal::Ended(id))),
+        }
+        effects.reply(request, Ok(self.view(&id, now).expect("it was there")));
+    }
+
+    /// What follows from trials having been scored: generations close, the run ends, parts are written.
+    fn progress(&mut self, id: &RunId, effects: &mut Effects) {
+        loop {
+            let run = self.runs.get(id).expect("the caller has just seen it");
+            if run.phase != Phase::Open || !run.generation_is_complete() {
+                break;
+            }
+            if run.evolution.is_none() {
+                let (end, whole) = (run.trials_end, run.layout.trials());
+                let reason = if end < whole { self.aborted(id, end - 1) } else { Reason::Complete };
+                self.end(id, reason, end, effects);
+                break;
+            }
+            match run.generation_row() {
+                Ok((row, champion)) => {
+                    self.record(id, Record::GenerationClosed { row, champion }, effects);
+                    let run = self.runs.get(id).expect("it was there");
+                    let closed_end = run.layout.generation(run.generation()).start;
+                    if let Some(reason) = run.stop_reason() {
+                        self.end(id, reason, closed_end, effects);
+                    } else {
+                        let open = run.open_trials();
+                        if run.generation() >= run.checkpoint_generation + self.limits.checkpoint_generations {
+                            self.checkpoint(id, effects);
+                        }
+                        self.backlogs.get_mut(id).expect("an open run has a backlog").fresh = open;
+                    }
+                }
+                Err(trial) => {
+                    let end = run.scope().end;
+                    let reason = self.aborted(id, trial);
+                    self.end(id, reason, end, effects);
+                }
+            }
+        }
+        let run = self.runs.get(id).expect("it was there");
+        let (end, open) = (run.trials_end, run.phase == Phase::Open);
+        if let Some(backlog) = self.backlogs.get_mut(id).filter(|_| open) {
+            // An abort may have shortened the table while trials behind its new end were open.
+            backlog.remove(TrialRange::new(end, u64::MAX));
+        }
+        self.write_tables(id, effects);
+    }
+
+    fn aborted(&self, id: &RunId, trial: u64) -> Reason {
+        let at = self.runs.get(id).expect("the caller has just seen it").layout.address(trial);
+        let place = if self.runs.get(id).is_some_and(|run| run.evolution.is_some()) {
+            format!("trial {trial} (generation {}, candidate {}) failed", at.generation, at.candidate)
+        } else {
+            format!("trial {trial} failed")
+        };
+        Reason::Aborted(format!("{place} and on_failure is \"abort\""))
+    }
+
+    fn checkpoint(&mut self, id: &RunId, effects: &mut Effects) {
+        let checkpoint = self.runs.get(id).expect("the caller has just seen it").checkpoint();
+        self.record(id, Record::Checkpoint(Box::new(checkpoint)), effects);
+    }
+
+    /// Nothing more is evaluated; workers let go of the run.
+    fn end(&mut self, id: &RunId, reason: Reason, trials_end: u64, effects: &mut Effects) {
+        self.record(id, Record::Ending { reason, trials_end }, effects);
+        self.withdraw(id, effects);
+    }
+
+    /// Takes a run back from every worker.
+    fn withdraw(&mut self, id: &RunId, effects: &mut Effects) {
+        let held: Vec<LeaseId> = self.leases.iter().filter(|(_, l)| l.run == *id).map(|(lease, _)| *lease).collect();
+        for lease in held {
+            let lease_was = self.leases.remove(&lease).expect("it was listed a line ago");
+            if let Some(worker) = self.roster.get_mut(&lease_was.worker) {
+                worker.leases.retain(|l| *l != lease);
+                worker.quarantined &= !worker.leases.is_empty();
+            }
+        }
+        if let Some(backlog) = self.backlogs.get_mut(id) {
+            backlog.leases = 0;
+            backlog.fresh = tumble_domain::RangeSet::new();
+            backlog.suspects.clear();
+        }
+        for (worker_id, worker) in &mut self.roster {
+            if worker.told.remove(id).is_some() {
+                effects.send(*worker_id, Message::CloseRun { run: id.clone() });
+            }
+        }
+    }
+
+    // Tables ----------------------------------------------------------------------------------------------------------
+
+    /// Has the next part written, or the last tables when all parts stand. One at a time for each run, in order.
+    fn write_tables(&mut self, id: &RunId, effects: &mut Effects) {
+        let run = self.runs.get(id).expect("the caller has just seen it");
+        let Some(backlog) = self.backlogs.get_mut(id) else { return };
+        if backlog.writing || backlog.completing {
+            return;
+        }
+        if let Some((part, range)) = run.part_ready() {
+            backlog.writing = true;
+            effects.work(TableWork::Part { run: id.clone(), part, range });
+        } else if matches!(run.phase, Phase::Ending(_)) {
+            backlog.completing = true;
+            effects.work(TableWork::Complete { run: id.clone() });
+        }
+    }
+
+    fn part_written(&mut self, id: &RunId, part: u64, rows: u64, bytes: u64, effects: &mut Effects) {
+        let Some(backlog) = self.backlogs.get_mut(id) else { return };
+        backlog.writing = false;
+        self.record(id, Record::PartWritten { part, rows, bytes }, effects);
+        let run = self.runs.get(id).expect("a run with a backlog is there");
+        // Between two generations of an evolution its strategy's snapshot is the whole state; a sweep has none.
+        let between = run.evolution.is_none() || !run.done.overlaps(run.scope()) || run.scope().is_empty();
+        if between && !matches!(run.phase, Phase::Ending(_)) {
+            self.checkpoint(id, effects);
+        }
+        self.write_tables(id, effects);
+    }
+
+    fn tables_completed(&mut self, now: Timestamp, id: &RunId, effects: &mut Effects) {
+        let Some(backlog) = self.backlogs.get_mut(id) else { return };
+        backlog.completing = false;
+        backlog.until_mono_ms = Some(now.mono_ms);
+        // The checkpoint is what stays of the run in the journal, so that it can still be listed.
+        self.checkpoint(id, effects);
+        self.record(id, Record::Finished, effects);
+    }
+
+    // Time and grants -------------------------------------------------------------------------------------------------
+
+    fn wall_mono_ms(&self, id: &RunId, backlog: &Backlog) -> Option<u64> {
+        let run = self.runs.get(id).filter(|run| run.phase == Phase::Open)?;
+        Some(backlog.since_mono_ms + run.spec.limits.wall?.as_millis() as u64)
+    }
+
+    fn tick(&mut self, now: Timestamp, effects: &mut Effects) {
+        let silent = |worker: &Worker| worker.heard_mono_ms + self.limits.silence_ms_max <= now.mono_ms;
+        let lost: Vec<WorkerId> = self.roster.iter().filter(|(_, w)| silent(w)).map(|(id, _)| *id).collect();
+        for worker in lost {
+            let reason = format!("nothing was heard from it for {} s", self.limits.silence_ms_max / 1000);
+            effects.send(worker, Message::Dismiss { reason });
+            self.worker_left(now, worker, effects);
+        }
+        // After a restart nothing else would move a run whose trials are all scored.
+        let live: Vec<RunId> = self.runs.iter().filter(|run| is_live(&run.phase)).map(|run| run.id.clone()).collect();
+        live.iter().for_each(|run| self.progress(run, effects));
+        let over = |(id, backlog): (&RunId, &Backlog)| {
+            self.wall_mono_ms(id, backlog).is_some_and(|wall| wall <= now.mono_ms).then(|| id.clone())
+        };
+        let over: Vec<RunId> = self.backlogs.iter().filter_map(over).collect();
+        for run in over {
+            self.record(&run, Record::Suspended { why: "the wall limit is reached".to_owned() }, effects);
+            self.withdraw(&run, effects);
+            if let Some(backlog) = self.backlogs.get_mut(&run) {
+                backlog.until_mono_ms = Some(now.mono_ms);
+            }
+        }
+    }
+
+    fn hand_out(&mut self, now: Timestamp, effects: &mut Effects) {
+        while let Some((worker, run)) = grants::choose(&self.roster, &self.runs, &self.backlogs, &self.limits) {
+            let (range, deaths) = self.take_shard(worker, &run);
+            self.lend(now, worker, &run, range, deaths, None, effects);
+        }
+        while let Some((worker, straggler)) = self.straggler(now) {
+            let lease = &self.leases[&straggler];
+            let (run, range, deaths) = (lease.run.clone(), lease.range, lease.deaths);
+            self.lend(now, worker, &run, range, deaths, Some(straggler), effects);
+        }
+    }
+
+    fn take_shard(&mut self, worker: WorkerId, run_id: &RunId) -> (TrialRange, u32) {
+        let run = self.runs.get(run_id).expect("it was chosen");
+        let slots = self.roster.values().filter(|w| !w.leaving && w.offers(run)).map(|w| u64::from(w.hello.slots)).sum();
+        let backlog = self.backlogs.get_mut(run_id).expect("it was chosen");
+        // Suspects go to a worker that holds nothing else, and keep it for themselves once they killed twice.
+        if self.roster[&worker].leases.is_empty() && !backlog.suspects.is_empty() {
+            let suspect = backlog.suspects.remove(0);
+            return (suspect.range, suspect.deaths);
+        }
+        let most = grants::shard_trials(backlog, run, slots, &self.limits);
+        let range = backlog.fresh.take_front(most).expect("it was chosen because it has open trials");
+        (range, 0)
+    }
+
+    /// A lease that takes much longer than expected, and an idle worker that could evaluate the same trials.
+    fn straggler(&self, now: Timestamp) -> Option<(WorkerId, LeaseId)> {
+        let mut idle = self.roster.iter().filter(|(_, w)| w.leases.is_empty() && !w.leaving).peekable();
+        idle.peek()?;
+        let late = |lease: &Lease| {
+            let expected = self.backlogs.get(&lease.run).and_then(|b| b.trial_ms).unwrap_or(f64::INFINITY);
+            let patience = (self.limits.straggler_factor * expected * lease.range.len() as f64)
+                .max(self.limits.straggler_ms_min as f64);
+            lease.twin.is_none() && lease.deaths == 0 && (now.mono_ms - lease.granted_mono_ms) as f64 >= patience
+        };
+        let (id, lease) = self.leases.iter().find(|(_, lease)| late(lease))?;
+        let run = self.runs.get(&lease.run)?;
+        let (worker, _) = idle.find(|(_, worker)| worker.offers(run))?;
+        Some((*worker, *id))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one lease has these facts, and they are all known here alone")]
+    fn lend(
+        &mut self,
+        now: Timestamp,
+        worker_id: WorkerId,
+        run_id: &RunId,
+        range: TrialRange,
+        deaths: u32,
+        twin: Option<LeaseId>,
+        effects: &mut Effects,
+    ) {
+        let id = LeaseId(self.next_lease);
+        self.next_lease += 1;
+        self.served += 1;
+        let run = self.runs.get(run_id).expect("it was chosen");
+        let worker = self.roster.get_mut(&worker_id).expect("it was chosen");
+        let backlog = self.backlogs.get_mut(run_id).expect("it was chosen");
+        let generation = run.generation();
+        let mut bytes_down = 0;
+        let mut send = |message: Message| {
+            bytes_down += (self.wire_length)(&message);
+            effects.send(worker_id, message);
+        };
+        let told = worker.told.entry(run_id.clone()).or_insert_with(|| {
+            send(Message::OpenRun { run: run_id.clone(), run_toml: run.run_toml.clone() });
+            None
+        });
+        if let Some(evolution) = run.evolution.as_ref().filter(|_| *told != Some(generation)) {
+            let (bytes, hash) = evolution.proposal();
+            send(Message::Proposal { run: run_id.clone(), generation, bytes, hash });
+            *told = Some(generation);
+        }
+        let attempt = deaths + u32::from(twin.is_some());
+        send(Message::Grant(Grant { lease: id, run: run_id.clone(), generation, range, attempt }));
+        worker.leases.push(id);
+        worker.quarantined |= deaths > 0;
+        backlog.leases += 1;
+        backlog.served = self.served;
+        if let Some(lease) = twin.and_then(|twin| self.leases.get_mut(&twin)) {
+            lease.twin = Some(id);
+        }
+        let lease = Lease {
+            worker: worker_id,
+            run: run_id.clone(),
+            range,
+            attempt,
+            granted_mono_ms: now.mono_ms,
+            granted_unix_ms: now.unix_ms,
+            heard_unix_ms: now.unix_ms,
+            bytes_down,
+            twin,
+            deaths,
+        };
+        self.leases.insert(id, lease);
+    }
+}
+
+/// Whether the coordinator has anything left to do for a run in this phase.
+fn is_live(phase: &Phase) -> bool {
+    matches!(phase, Phase::Open | Phase::Ending(_))
+}

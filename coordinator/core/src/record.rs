@@ -1,0 +1,225 @@
+//! Durable facts. State that outlives a crash changes by these alone.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tumble_domain::{Outcomes, PipelineDescription, RunSpec, TrialRange};
+use tumble_search::StateHash;
+
+use crate::event::RunId;
+
+/// A record and the run it belongs to.
+#[derive(Clone, Debug)]
+pub struct RunRecord {
+    /// Whose.
+    pub run: RunId,
+    /// What.
+    pub record: Record,
+}
+
+/// One durable fact of a run.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// The run exists.
+    Submitted {
+        /// The client's key.
+        key: String,
+        /// The run.
+        spec: Arc<RunSpec>,
+        /// The pipeline it was checked against.
+        pipeline: Arc<PipelineDescription>,
+        /// The canonical run file.
+        run_toml: Arc<str>,
+        /// Where its tables go.
+        folder: PathBuf,
+        /// When, for people.
+        unix_ms: u64,
+    },
+    /// These trials have these outcomes, once and for all.
+    Scored {
+        /// The trials.
+        range: TrialRange,
+        /// Their outcomes.
+        outcomes: Arc<Outcomes>,
+    },
+    /// How an attempt went; a row of the attempts table.
+    Attempted(Attempt),
+    /// All trials of a generation are scored and the strategy is told.
+    GenerationClosed {
+        /// The generation's row.
+        row: GenerationRow,
+        /// The champion, if this generation brought a new one.
+        champion: Option<Champion>,
+    },
+    /// A part of the trials table stands on disk.
+    PartWritten {
+        /// Which.
+        part: u64,
+        /// Its rows.
+        rows: u64,
+        /// Its bytes.
+        bytes: u64,
+    },
+    /// Everything that the records before it made of the run.
+    Checkpoint(Box<Checkpoint>),
+    /// Nothing more will be evaluated; the tables end before trial `trials_end`.
+    Ending {
+        /// Why.
+        reason: Reason,
+        /// The table's end.
+        trials_end: u64,
+    },
+    /// All tables are complete.
+    Finished,
+    /// Stopped, to be resumed.
+    Suspended {
+        /// Why, for a person.
+        why: String,
+    },
+    /// Goes on after a suspension.
+    Resumed,
+    /// Two evaluations of this trial differed.
+    Disagreed {
+        /// Which trial.
+        trial: u64,
+    },
+}
+
+/// Why a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Every generation or every point was evaluated.
+    Complete,
+    /// `stop.objective` was reached.
+    ObjectiveReached,
+    /// `stop.evaluations` were spent.
+    BudgetSpent,
+    /// The strategy says that going on makes no sense.
+    Exhausted(String),
+    /// A trial failed and `on_failure` is `abort`.
+    Aborted(String),
+    /// A client cancelled it.
+    Cancelled,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Reason::Complete => f.write_str("complete"),
+            Reason::ObjectiveReached => f.write_str("objective reached"),
+            Reason::BudgetSpent => f.write_str("evaluations spent"),
+            Reason::Exhausted(why) => write!(f, "the strategy stopped: {why}"),
+            Reason::Aborted(why) => write!(f, "aborted: {why}"),
+            Reason::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+/// One row of the generations table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerationRow {
+    /// Which generation.
+    pub generation: u32,
+    /// Trials evaluated up to its end.
+    pub evaluations: u64,
+    /// Trials of it that did not score.
+    pub failed: u64,
+    /// The best candidate's objective, in its own direction; NaN if none scored.
+    pub best: f64,
+    /// The mean over scored candidates.
+    pub mean: f64,
+    /// The 5 %, 25 %, 50 %, 75 % and 95 % quantiles over scored candidates.
+    pub quantiles: [f64; 5],
+    /// Which candidate was best.
+    pub best_candidate: Option<u32>,
+    /// The hash of the strategy's state that proposed this generation.
+    pub state_hash: StateHash,
+    /// The strategy's own scalars in that state.
+    pub scalars: Vec<f64>,
+}
+
+/// The best candidate so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Champion {
+    /// Its generation.
+    pub generation: u32,
+    /// Its index there.
+    pub candidate: u32,
+    /// Its fitness: larger is better.
+    pub fitness: f64,
+    /// Its vector.
+    pub genome: Vec<f64>,
+}
+
+/// The state of an open run, instead of the records that led to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// The trials that are scored.
+    pub done: Vec<TrialRange>,
+    /// How many of them failed.
+    pub failed: u64,
+    /// Parts written.
+    pub parts: u64,
+    /// The table ends before this trial.
+    pub trials_end: u64,
+    /// The strategy's snapshot, taken between two generations; empty for a sweep.
+    pub strategy: Vec<u8>,
+    /// The champion.
+    pub champion: Option<Champion>,
+    /// The best objective so far, in its own direction.
+    pub best: Option<f64>,
+    /// Bytes sent to workers for it.
+    pub bytes_down: u64,
+    /// Bytes received.
+    pub bytes_up: u64,
+    /// Trials whose evaluations differed.
+    pub disagreements: u64,
+}
+
+/// One row of the attempts table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// The trials.
+    pub range: TrialRange,
+    /// How often they had been leased before.
+    pub attempt: u32,
+    /// The worker, as `host/process`.
+    pub worker: String,
+    /// Its host.
+    pub host: String,
+    /// When they were granted.
+    pub granted_unix_ms: u64,
+    /// When the report came, or the lease was lost.
+    pub ended_unix_ms: u64,
+    /// How long the evaluation took, in milliseconds.
+    pub evaluate_ms: f64,
+    /// How it went.
+    pub outcome: AttemptOutcome,
+    /// Bytes sent for it.
+    pub bytes_down: u64,
+    /// Bytes received.
+    pub bytes_up: u64,
+}
+
+/// How an attempt went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum AttemptOutcome {
+    /// Its outcomes are recorded.
+    Reported = 0,
+    /// The worker handed the trials back.
+    Returned = 1,
+    /// The worker was lost while it held them.
+    Lost = 2,
+    /// They had been recorded from another attempt already; the results were compared.
+    Duplicate = 3,
+}
+
+impl AttemptOutcome {
+    /// The outcome with this number, as it is stored.
+    pub fn from_u32(number: u32) -> Option<AttemptOutcome> {
+        [AttemptOutcome::Reported, AttemptOutcome::Returned, AttemptOutcome::Lost, AttemptOutcome::Duplicate]
+            .into_iter()
+            .find(|outcome| *outcome as u32 == number)
+    }
+}

@@ -1,0 +1,52 @@
+//! The workers of the moment. Nothing here is journalled: a restarted coordinator learns them anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::{Hello, LeaseId, RunId, WorkerId};
+use crate::run::Run;
+
+/// One worker's session.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    /// What it said of itself.
+    pub hello: Hello,
+    /// When it was last heard of.
+    pub heard_mono_ms: u64,
+    /// Its leases, oldest first: the first `slots` of them are being evaluated, the rest wait.
+    pub leases: Vec<LeaseId>,
+    /// It takes no more grants.
+    pub leaving: bool,
+    /// It holds trials that have taken workers down, and is given nothing beside them, so that nothing else is blamed.
+    pub quarantined: bool,
+    /// Runs it has been told of, each with the generation whose proposal it has.
+    pub told: BTreeMap<RunId, Option<u32>>,
+    /// Runs it cannot evaluate.
+    pub refused: BTreeSet<RunId>,
+}
+
+impl Worker {
+    pub(crate) fn new(hello: Hello, now_mono_ms: u64) -> Worker {
+        Worker {
+            hello,
+            heard_mono_ms: now_mono_ms,
+            leases: Vec::new(),
+            leaving: false,
+            quarantined: false,
+            told: BTreeMap::new(),
+            refused: BTreeSet::new(),
+        }
+    }
+
+    /// As the attempts table names it.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.hello.host, self.hello.process)
+    }
+
+    /// Whether it can evaluate the run: it offers the very pipeline that the run was checked against.
+    pub fn offers(&self, run: &Run) -> bool {
+        !self.refused.contains(&run.id) && self.hello.pipelines.iter().any(|p| *p == *run.pipeline)
+    }
+}
+
+/// The workers by session.
+pub type Roster = BTreeMap<WorkerId, Worker>;

@@ -1,0 +1,449 @@
+//! One run: what is durable of it, and how far it has come.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tumble_domain::{
+    Direction, Fitness, Layout, OnFailure, Outcomes, PipelineDescription, Plan, RangeSet, RunSpec, Status, TrialRange,
+    fitness_of,
+};
+use tumble_search::{Design, Problem, Proposal, StateHash, Strategy, strategies};
+
+use crate::event::RunId;
+use crate::record::{Champion, Checkpoint, GenerationRow, Reason};
+use crate::runs::ReplayError;
+
+/// The quantiles of the generations table.
+pub const QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
+
+/// One run. Its fields change in [`crate::Runs::apply`] alone.
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// The client's key.
+    pub key: String,
+    /// The run as it was understood.
+    pub spec: Arc<RunSpec>,
+    /// The pipeline that evaluates.
+    pub pipeline: Arc<PipelineDescription>,
+    /// What is recorded of a trial: the pipeline's metrics, or those of a whole evolution.
+    pub recorded: Arc<PipelineDescription>,
+    /// The canonical run file.
+    pub run_toml: Arc<str>,
+    /// Where its tables go.
+    pub folder: PathBuf,
+    /// When it was submitted, for people.
+    pub submitted_unix_ms: u64,
+    /// Where each trial stands.
+    pub layout: Layout,
+    /// How it stands.
+    pub phase: Phase,
+    /// The trials that are scored.
+    pub done: RangeSet,
+    /// How many of them failed.
+    pub failed: u64,
+    /// The table ends before this trial. It shrinks when the run ends early.
+    pub trials_end: u64,
+    /// Parts of the trials table that stand on disk.
+    pub parts: u64,
+    /// The evolution, unless this is a sweep.
+    pub evolution: Option<Evolution>,
+    /// The best objective so far, in its own direction.
+    pub best: Option<f64>,
+    /// Bytes sent to workers for it.
+    pub bytes_down: u64,
+    /// Bytes received.
+    pub bytes_up: u64,
+    /// Trials whose evaluations differed.
+    pub disagreements: u64,
+    pub(crate) checkpoint_generation: u32,
+    pub(crate) objective_metric: usize,
+    pub(crate) direction: Direction,
+}
+
+/// How a run stands. What is volatile, such as who evaluates it, is not here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Trials are to be evaluated.
+    Open,
+    /// Nothing more will be evaluated; tables are being completed.
+    Ending(Reason),
+    /// All tables are complete.
+    Finished(Reason),
+    /// Stopped, to be resumed.
+    Suspended(String),
+}
+
+/// A population that evolves.
+pub struct Evolution {
+    pub(crate) strategy: Box<dyn Strategy>,
+    /// What the open generation tries.
+    pub(crate) proposal: Proposal,
+    encoded: Arc<[u8]>,
+    hash: StateHash,
+    /// The objective of each trial of the open generation: `None` until it scored with a number.
+    tally: Vec<Option<f64>>,
+    failed: u64,
+    /// The best candidate so far.
+    pub champion: Option<Champion>,
+}
+
+impl Evolution {
+    fn new(strategy: Box<dyn Strategy>, trials: u64) -> Evolution {
+        let proposal = strategy.ask();
+        let encoded: Arc<[u8]> = proposal.encode().into();
+        let hash = StateHash::of(&encoded);
+        Evolution { strategy, proposal, encoded, hash, tally: vec![None; trials as usize], failed: 0, champion: None }
+    }
+
+    /// The open generation.
+    pub fn generation(&self) -> u32 {
+        self.strategy.generation()
+    }
+
+    /// The encoded proposal of the open generation and its hash.
+    pub fn proposal(&self) -> (Arc<[u8]>, StateHash) {
+        (self.encoded.clone(), self.hash)
+    }
+
+    fn tell(&mut self, fitness: &[Fitness]) {
+        self.strategy.tell(fitness);
+        let champion = self.champion.take();
+        let strategy = std::mem::replace(&mut self.strategy, Box::new(Nothing));
+        *self = Evolution { champion, ..Evolution::new(strategy, self.tally.len() as u64) };
+    }
+}
+
+/// Stands in for a strategy that is being moved; nobody ever sees it.
+struct Nothing;
+
+impl Strategy for Nothing {
+    fn ask(&self) -> Proposal {
+        unreachable!("nobody asks a strategy that is being moved")
+    }
+    fn tell(&mut self, _: &[Fitness]) {}
+    fn generation(&self) -> u32 {
+        0
+    }
+    fn population(&self) -> u32 {
+        0
+    }
+    fn snapshot(&self) -> Vec<u8> {
+        Vec::new()
+    }
+    fn scalars(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+}
+
+impl Run {
+    /// A run as it is when it has just been submitted.
+    ///
+    /// # Panics
+    /// If the spec was not validated against the pipeline.
+    pub(crate) fn new(
+        id: RunId,
+        key: String,
+        spec: Arc<RunSpec>,
+        pipeline: Arc<PipelineDescription>,
+        run_toml: Arc<str>,
+        folder: PathBuf,
+        submitted_unix_ms: u64,
+    ) -> Run {
+        let points = spec.plan.sweep().map_or(0, |sweep| {
+            Design::try_new(sweep, spec.seed).expect("a validated sweep has a design that stands").points()
+        });
+        let layout = Layout::of(&spec, points);
+        let recorded = match &spec.plan {
+            Plan::SweepOfEvolutions(..) => Arc::new(pipeline.nested(&spec.objective)),
+            _ => pipeline.clone(),
+        };
+        let objective = match &spec.plan {
+            Plan::SweepOfEvolutions(..) => &recorded.objective,
+            _ => &spec.objective,
+        };
+        let objective_metric =
+            recorded.metric_index(&objective.metric).expect("a validated objective is one of the metrics");
+        let direction = objective.direction;
+        let evolution = match &spec.plan {
+            Plan::Evolve(evolve) => {
+                let problem = Problem {
+                    dimension: pipeline.dimension(&spec.config) as usize,
+                    bounds: pipeline.genome.as_ref().and_then(|genome| genome.bounds),
+                    start: evolve.start.clone(),
+                    seed: spec.seed,
+                };
+                let strategy = strategies::build(evolve, &problem).expect("a validated evolution can be built");
+                Some(Evolution::new(strategy, layout.trials_per_generation()))
+            }
+            _ => None,
+        };
+        Run {
+            trials_end: layout.trials(),
+            id,
+            key,
+            spec,
+            pipeline,
+            recorded,
+            run_toml,
+            folder,
+            submitted_unix_ms,
+            layout,
+            phase: Phase::Open,
+            done: RangeSet::new(),
+            failed: 0,
+            parts: 0,
+            evolution,
+            best: None,
+            bytes_down: 0,
+            bytes_up: 0,
+            disagreements: 0,
+            checkpoint_generation: 0,
+            objective_metric,
+            direction,
+        }
+    }
+
+    /// The open generation; 0 for a sweep.
+    pub fn generation(&self) -> u32 {
+        self.evolution.as_ref().map_or(0, Evolution::generation)
+    }
+
+    /// The trials that can be evaluated now: those of the open generation.
+    pub fn scope(&self) -> TrialRange {
+        let generation = self.layout.generation(self.generation());
+        generation.intersection(TrialRange::new(0, self.trials_end))
+    }
+
+    /// The trials of the scope that are not scored.
+    pub(crate) fn open_trials(&self) -> RangeSet {
+        let mut open = RangeSet::new();
+        open.insert(self.scope());
+        self.done.iter().for_each(|range| open.remove(range));
+        open
+    }
+
+    /// Whether every trial of the open generation is scored.
+    pub(crate) fn generation_is_complete(&self) -> bool {
+        self.done.contains(self.scope())
+    }
+
+    /// The range of the next part to write, if all of it is scored. Parts are written in order, so what stands on disk
+    /// is always a true prefix.
+    pub(crate) fn part_ready(&self) -> Option<(u64, TrialRange)> {
+        let range = self.layout.part(self.parts, self.trials_end);
+        let ended = !matches!(self.phase, Phase::Open | Phase::Suspended(_));
+        let cut_is_sure = ended || range.len() == self.layout.part_rows() || self.evolution.is_none();
+        (!range.is_empty() && cut_is_sure && self.done.contains(range)).then_some((self.parts, range))
+    }
+
+    /// The trials whose part stands on disk: `0..` this.
+    pub fn written_end(&self) -> u64 {
+        (self.parts * self.layout.part_rows()).min(self.trials_end)
+    }
+
+    /// The first trial of `outcomes` that the policy `abort` ends a sweep at.
+    fn aborting_offset(&self, outcomes: &Outcomes) -> Option<u64> {
+        if self.spec.limits.on_failure != OnFailure::Abort || self.evolution.is_some() {
+            return None;
+        }
+        (0..outcomes.trials as usize)
+            .find(|t| {
+                outcomes.status(*t) != Status::Scored || !outcomes.value(self.objective_metric, *t).is_finite()
+            })
+            .map(|t| t as u64)
+    }
+
+    pub(crate) fn apply_scored(&mut self, range: TrialRange, outcomes: &Outcomes) {
+        self.done.insert(range);
+        self.failed += outcomes.failed();
+        if let Some(offset) = self.aborting_offset(outcomes) {
+            // The table ends with the first failed trial by index, whichever was met first: so it is the same for any
+            // number of workers.
+            self.trials_end = self.trials_end.min(range.start + offset + 1);
+        }
+        let (metric, direction) = (self.objective_metric, self.direction);
+        let values = (0..outcomes.trials as usize)
+            .map(|t| (outcomes.status(t) == Status::Scored).then(|| outcomes.value(metric, t)));
+        match &mut self.evolution {
+            Some(evolution) => {
+                let scope_start = self.layout.generation(evolution.generation()).start;
+                evolution.failed += outcomes.failed();
+                for (offset, value) in values.enumerate() {
+                    evolution.tally[(range.start - scope_start) as usize + offset] = value;
+                }
+            }
+            None => {
+                for value in values.flatten().filter(|v| v.is_finite()) {
+                    if self.best.is_none_or(|best| direction.turn(value) > direction.turn(best)) {
+                        self.best = Some(value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The fitness of every candidate of the open generation, or which trial the policy `abort` ends the run at.
+    fn generation_fitness(&self) -> Result<Vec<Fitness>, u64> {
+        let evolution = self.evolution.as_ref().expect("only an evolution has generations");
+        let replicates = self.spec.replicates as usize;
+        let scope = self.scope();
+        let on_failure = self.spec.limits.on_failure;
+        evolution
+            .tally
+            .chunks(replicates)
+            .enumerate()
+            .map(|(candidate, tally)| {
+                fitness_of(tally.iter().copied(), self.direction, on_failure)
+                    .map_err(|at| scope.start + (candidate * replicates) as u64 + u64::from(at.replicate))
+            })
+            .collect()
+    }
+
+    /// The row of the open generation, whose trials are all scored, and its champion if it beats the one before; or the
+    /// trial that the policy `abort` ends the run at.
+    pub(crate) fn generation_row(&self) -> Result<(GenerationRow, Option<Champion>), u64> {
+        let fitness = self.generation_fitness()?;
+        let evolution = self.evolution.as_ref().expect("only an evolution has generations");
+        let generation = evolution.generation();
+        let (mut best, mut sum) = (None::<(u32, f64)>, 0.0);
+        let mut sorted = Vec::with_capacity(fitness.len());
+        for (candidate, score) in (0u32..).zip(&fitness) {
+            let Fitness::Scored(score) = *score else { continue };
+            // The first of equals is best: the same one for any order of arrival.
+            if best.is_none_or(|(_, b)| score > b) {
+                best = Some((candidate, score));
+            }
+            sum += self.direction.turn(score);
+            sorted.push(self.direction.turn(score));
+        }
+        sorted.sort_by(f64::total_cmp);
+        let champion = best.filter(|(_, f)| evolution.champion.as_ref().is_none_or(|c| *f > c.fitness)).map(
+            |(candidate, fitness)| {
+                let mut genome = vec![0.0; evolution.proposal.dimension()];
+                evolution.proposal.candidate(candidate, &mut genome);
+                Champion { generation, candidate, fitness, genome }
+            },
+        );
+        let row = GenerationRow {
+            generation,
+            evaluations: self.scope().end,
+            failed: evolution.failed,
+            best: best.map_or(f64::NAN, |(_, f)| self.direction.turn(f)),
+            mean: if sorted.is_empty() { f64::NAN } else { sum / sorted.len() as f64 },
+            quantiles: QUANTILES.map(|q| quantile(&sorted, q)),
+            best_candidate: best.map(|(candidate, _)| candidate),
+            state_hash: evolution.strategy.state_hash(),
+            scalars: evolution.strategy.scalars().into_iter().map(|(_, value)| value).collect(),
+        };
+        Ok((row, champion))
+    }
+
+    pub(crate) fn apply_generation_closed(
+        &mut self,
+        row: &GenerationRow,
+        champion: Option<&Champion>,
+    ) -> Result<(), ReplayError> {
+        let drifted = || ReplayError::Drifted { run: self.id.clone(), generation: row.generation };
+        let fitness = self.generation_fitness().map_err(|_| drifted())?;
+        let evolution = self.evolution.as_ref().ok_or_else(drifted)?;
+        if evolution.generation() != row.generation || evolution.strategy.state_hash() != row.state_hash {
+            return Err(drifted());
+        }
+        let evolution = self.evolution.as_mut().expect("it was there a line ago");
+        if let Some(champion) = champion {
+            self.best = Some(self.direction.turn(champion.fitness));
+            evolution.champion = Some(champion.clone());
+        }
+        evolution.tell(&fitness);
+        Ok(())
+    }
+
+    /// Why the run ends now that its last closed generation is told, if it does.
+    pub(crate) fn stop_reason(&self) -> Option<Reason> {
+        let (Plan::Evolve(evolve), Some(evolution)) = (&self.spec.plan, &self.evolution) else {
+            return None;
+        };
+        let reached = |target: f64| {
+            self.best.is_some_and(|best| self.direction.turn(best) >= self.direction.turn(target))
+        };
+        let spent = self.layout.generation(evolution.generation()).start;
+        if evolve.stop.objective.is_some_and(reached) {
+            Some(Reason::ObjectiveReached)
+        } else if evolution.generation() >= evolve.generations {
+            Some(Reason::Complete)
+        } else if evolve.stop.evaluations.is_some_and(|budget| spent >= budget) {
+            Some(Reason::BudgetSpent)
+        } else {
+            evolution.strategy.exhausted().map(|why| Reason::Exhausted(why.to_owned()))
+        }
+    }
+
+    /// The columns that the strategy adds to the generations table.
+    pub fn scalar_names(&self) -> Vec<&'static str> {
+        let evolution = self.evolution.as_ref();
+        evolution.map_or(Vec::new(), |e| e.strategy.scalars().into_iter().map(|(name, _)| name).collect())
+    }
+
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            done: self.done.iter().collect(),
+            failed: self.failed,
+            parts: self.parts,
+            trials_end: self.trials_end,
+            strategy: self.evolution.as_ref().map_or(Vec::new(), |e| e.strategy.snapshot()),
+            champion: self.evolution.as_ref().and_then(|e| e.champion.clone()),
+            best: self.best,
+            bytes_down: self.bytes_down,
+            bytes_up: self.bytes_up,
+            disagreements: self.disagreements,
+        }
+    }
+
+    pub(crate) fn apply_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), ReplayError> {
+        self.done = RangeSet::new();
+        checkpoint.done.iter().for_each(|range| self.done.insert(*range));
+        self.failed = checkpoint.failed;
+        self.parts = checkpoint.parts;
+        self.trials_end = checkpoint.trials_end;
+        self.best = checkpoint.best;
+        self.bytes_down = checkpoint.bytes_down;
+        self.bytes_up = checkpoint.bytes_up;
+        self.disagreements = checkpoint.disagreements;
+        if self.evolution.is_some() {
+            let strategy = strategies::restore(&checkpoint.strategy)
+                .map_err(|why| ReplayError::Snapshot { run: self.id.clone(), why })?;
+            self.checkpoint_generation = strategy.generation();
+            let champion = checkpoint.champion.clone();
+            self.evolution =
+                Some(Evolution { champion, ..Evolution::new(strategy, self.layout.trials_per_generation()) });
+        }
+        Ok(())
+    }
+}
+
+/// The quantile `q` of sorted numbers, by linear interpolation (type 7 of Hyndman and Fan 1996, as NumPy's default).
+fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let position = q * last as f64;
+    let below = position.floor() as usize;
+    let above = (below + 1).min(last);
+    sorted[below] + (sorted[above] - sorted[below]) * (position - below as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quantile;
+
+    #[test]
+    fn quantiles_are_those_of_numpy() {
+        // numpy.quantile([1, 2, 4, 8], [.05, .25, .5, .95])
+        let sorted = [1.0, 2.0, 4.0, 8.0];
+        let close = |q: f64, expected: f64| assert!((quantile(&sorted, q) - expected).abs() < 1e-12, "{q}");
+        close(0.05, 1.15);
+        close(0.25, 1.75);
+        close(0.5, 3.0);
+        close(0.95, 7.4);
+        assert!(quantile(&[], 0.5).is_nan());
+    }
+}

@@ -1,0 +1,388 @@
+//! The driver: gathers events, has the core handle them, makes the records durable, lets the rest out.
+//!
+//! It runs on a thread of its own and owns the core and the journal; everything reaches it through one bounded queue, so a
+//! flood of reports slows its senders down instead of filling the memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tumble_core::{
+    Coordinator, Effects, Event, Hello, Message, Outgoing, Record, Refusal, ReplayError, RequestId, RunId, RunRecord,
+    RunView, Submission, TableWork, Timestamp, WorkerId,
+};
+use tumble_domain::{Outcomes, TrialRange};
+use tumble_proto::v1;
+
+use crate::folder;
+use crate::journal::{Journal, JournalError};
+use crate::outlet::{Done, Job, RunTables};
+use crate::wire;
+
+/// Inputs that may wait for the driver; senders wait beyond that.
+pub(crate) const QUEUE_MAX: usize = 1024;
+/// The most inputs that share one commit.
+const TURN_EVENTS_MAX: usize = 256;
+/// The driver looks around at least this often, and never more often than the second when only time passes.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
+const LOOK_AROUND_MIN: Duration = Duration::from_millis(50);
+
+/// What reaches the driver.
+pub(crate) enum Input {
+    /// A worker has said hello; messages to it go into `outbox`.
+    Joined { worker: WorkerId, hello: Hello, outbox: mpsc::UnboundedSender<v1::ToWorker> },
+    /// Something else has happened.
+    Event(Event),
+    /// A client submits.
+    Submit { submission: Box<Submission>, reply: oneshot::Sender<Answer> },
+    /// A client asks for an end.
+    Cancel { run: String, reply: oneshot::Sender<Answer> },
+    /// A client asks to go on.
+    Resume { run: String, reply: oneshot::Sender<Answer> },
+    /// A client follows a run.
+    Watch { run: String, reply: oneshot::Sender<Result<watch::Receiver<RunView>, Refusal>> },
+    /// A client asks for all runs.
+    List { reply: oneshot::Sender<Listing> },
+    /// A table is written, or could not be.
+    Written(Result<Done, tumble_tables::TableError>),
+    /// The process is leaving.
+    Stop,
+}
+
+/// A run as it is now, or why not.
+pub(crate) type Answer = Result<RunView, Refusal>;
+
+/// All runs and the workers of the moment.
+pub(crate) struct Listing {
+    pub(crate) runs: Vec<RunView>,
+    pub(crate) workers: u32,
+    pub(crate) slots: u32,
+}
+
+/// Why the coordinator cannot go on. Everything acknowledged is in the journal.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The journal cannot be written or read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal is there but makes no sense.
+    #[error("failed to replay the journal: {0}")]
+    Replay(#[from] ReplayError),
+    /// A table cannot be written.
+    #[error("failed to write a table: {0}")]
+    Table(#[from] tumble_tables::TableError),
+    /// Trials that the core knows as scored are not in the journal.
+    #[error("the journal has no outcomes for trials {range} of run `{run}`, though they were recorded")]
+    Gap {
+        /// Whose trials.
+        run: RunId,
+        /// Which.
+        range: TrialRange,
+    },
+}
+
+pub(crate) struct Driver {
+    core: Coordinator,
+    journal: Journal,
+    inputs: mpsc::Receiver<Input>,
+    jobs: std::sync::mpsc::Sender<Job>,
+    outboxes: BTreeMap<WorkerId, mpsc::UnboundedSender<v1::ToWorker>>,
+    waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
+    watched: BTreeMap<RunId, watch::Sender<RunView>>,
+    next_request: u64,
+    started: Instant,
+}
+
+impl Driver {
+    /// Replays the journal.
+    pub(crate) fn restore(
+        journal: Journal,
+        limits: tumble_core::Limits,
+        inputs: mpsc::Receiver<Input>,
+        jobs: std::sync::mpsc::Sender<Job>,
+    ) -> Result<Driver, DriveError> {
+        let started = Instant::now();
+        let records = journal.replay()?;
+        let core = Coordinator::replay(limits, wire::length, journal.epoch(), timestamp(started), records)?;
+        Ok(Driver {
+            core,
+            journal,
+            inputs,
+            jobs,
+            outboxes: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            watched: BTreeMap::new(),
+            next_request: 0,
+            started,
+        })
+    }
+
+    /// Drives until told to stop, or until it cannot go on.
+    pub(crate) fn drive(mut self, runtime: &tokio::runtime::Handle) -> Result<(), DriveError> {
+        let mut events = VecDeque::from([Event::Tick]);
+        loop {
+            let mut stop = false;
+            if events.is_empty() {
+                let patience = self.patience();
+                match runtime.block_on(async { tokio::time::timeout(patience, self.inputs.recv()).await }) {
+                    Ok(Some(input)) => stop = self.admit(input, &mut events)?,
+                    Ok(None) => return Ok(()),
+                    Err(_) => events.push_back(Event::Tick),
+                }
+            }
+            while events.len() < TURN_EVENTS_MAX && !stop {
+                match self.inputs.try_recv() {
+                    Ok(input) => stop = self.admit(input, &mut events)?,
+                    Err(_) => break,
+                }
+            }
+            self.turn(&mut events)?;
+            if stop {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One turn: handle, make durable, let out.
+    fn turn(&mut self, events: &mut VecDeque<Event>) -> Result<(), DriveError> {
+        let now = timestamp(self.started);
+        let mut effects = Effects::default();
+        for event in events.drain(..) {
+            effects.append(self.core.handle(now, event));
+        }
+        let (journal, mut covered) = (&mut self.journal, Vec::new());
+        let outgoing = effects.settle(|records: Vec<RunRecord>| {
+            journal.append(&records)?;
+            covered.extend(records.into_iter().filter_map(covering));
+            Ok::<_, JournalError>(())
+        })?;
+        self.release(outgoing, events)?;
+        for (run, finished) in covered {
+            match self.core.runs().get(&run) {
+                Some(_) if finished => self.journal.forget(&run)?,
+                Some(known) => self.journal.retire(&run, known.written_end())?,
+                None => {}
+            }
+        }
+        self.publish(now);
+        Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        let now = timestamp(self.started).mono_ms;
+        let until = self.core.next_wakeup().map_or(LOOK_AROUND, |at| Duration::from_millis(at.saturating_sub(now)));
+        until.clamp(LOOK_AROUND_MIN, LOOK_AROUND)
+    }
+
+    /// Turns an input into events, or answers it at once if it only asks. `true` when the driver is to stop.
+    fn admit(&mut self, input: Input, events: &mut VecDeque<Event>) -> Result<bool, DriveError> {
+        let now = timestamp(self.started);
+        match input {
+            Input::Joined { worker, hello, outbox } => {
+                self.outboxes.insert(worker, outbox);
+                events.push_back(Event::WorkerJoined { worker, hello });
+            }
+            Input::Event(event) => {
+                if let Event::WorkerLeft { worker } = &event {
+                    self.outboxes.remove(worker);
+                }
+                events.push_back(event);
+            }
+            Input::Submit { submission, reply } => {
+                let request = self.wait(reply);
+                events.push_back(Event::Submitted { request, submission });
+            }
+            Input::Cancel { run, reply } => {
+                let request = self.wait(reply);
+                events.push_back(Event::CancelRequested { request, run: self.find(&run) });
+            }
+            Input::Resume { run, reply } => {
+                let request = self.wait(reply);
+                events.push_back(Event::ResumeRequested { request, run: self.find(&run) });
+            }
+            Input::Watch { run, reply } => {
+                let run = self.find(&run);
+                let answer = match self.core.view(&run, now) {
+                    None => Err(Refusal::UnknownRun(run)),
+                    Some(view) => {
+                        let shown = self.watched.entry(run).or_insert_with(|| watch::channel(view.clone()).0);
+                        shown.send_replace(view);
+                        Ok(shown.subscribe())
+                    }
+                };
+                let _ = reply.send(answer);
+            }
+            Input::List { reply } => {
+                let _ = reply.send(Listing {
+                    runs: self.core.runs().iter().filter_map(|run| self.core.view(&run.id, now)).collect(),
+                    workers: self.core.roster().len() as u32,
+                    slots: self.core.roster().values().map(|w| w.hello.slots).sum(),
+                });
+            }
+            Input::Written(Ok(Done::Part { run, part, rows, bytes })) => {
+                events.push_back(Event::PartWritten { run, part, rows, bytes });
+            }
+            Input::Written(Ok(Done::Complete { run })) => events.push_back(Event::TablesCompleted { run }),
+            Input::Written(Err(error)) => return Err(error.into()),
+            Input::Stop => return Ok(true),
+        }
+        Ok(false)
+    }
+
+    fn wait(&mut self, reply: oneshot::Sender<Answer>) -> RequestId {
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        self.waiting.insert(request, reply);
+        request
+    }
+
+    /// The run that a person means: an id, the newest of a name, or `last`.
+    fn find(&self, word: &str) -> RunId {
+        let newest = |wanted: &dyn Fn(&tumble_core::Run) -> bool| {
+            self.core.runs().iter().rev().find(|run| wanted(run)).map(|run| run.id.clone())
+        };
+        newest(&|run| *run.id.0 == *word)
+            .or_else(|| newest(&|run| run.spec.name == word))
+            .or_else(|| newest(&|_| word == "last"))
+            .unwrap_or_else(|| RunId(word.into()))
+    }
+
+    /// Lets out what a turn held back. What is noticed on the way is an event of the next turn.
+    fn release(&mut self, outgoing: Outgoing, events: &mut VecDeque<Event>) -> Result<(), DriveError> {
+        for (worker, message) in outgoing.messages {
+            if let Message::Dismiss { reason } = &message {
+                tracing::warn!(worker = worker.0, reason, "a worker is dismissed");
+                // Dropping the outbox ends the stream.
+                self.outboxes.remove(&worker);
+            }
+            let Some(outbox) = self.outboxes.get(&worker) else { continue };
+            for piece in wire::to_worker(&message) {
+                if outbox.send(piece).is_err() {
+                    break; // its session is ending; `WorkerLeft` is on its way
+                }
+            }
+        }
+        for reply in outgoing.replies {
+            if let Some(waiting) = self.waiting.remove(&reply.request) {
+                let _ = waiting.send(reply.result);
+            }
+        }
+        for work in outgoing.work {
+            match work {
+                TableWork::Part { run, part, range } => self.start_part(&run, part, range)?,
+                TableWork::Complete { run } => self.start_completion(&run)?,
+                TableWork::Compare { run, first_trial, outcomes } => {
+                    let differing = self.compare(&run, first_trial, &outcomes)?;
+                    if !differing.is_empty() {
+                        tracing::error!(%run, trials = ?differing, "two evaluations of the same trials differ");
+                        events.push_back(Event::Compared { run, differing });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn start_part(&self, id: &RunId, part: u64, range: TrialRange) -> Result<(), DriveError> {
+        let run = self.core.runs().get(id).expect("the core has just named it");
+        let pieces = self.journal.outcomes(id, range)?;
+        let mut expected = range.start;
+        for (piece, _) in &pieces {
+            if piece.start != expected {
+                break;
+            }
+            expected = piece.end;
+        }
+        if expected != range.end {
+            return Err(DriveError::Gap { run: id.clone(), range: TrialRange::new(expected, range.end) });
+        }
+        let outcomes = pieces.into_iter().map(|(_, outcomes)| outcomes).collect();
+        self.start(Job::Part { tables: RunTables::of(run), part, range, outcomes });
+        Ok(())
+    }
+
+    fn start_completion(&self, id: &RunId) -> Result<(), DriveError> {
+        let run = self.core.runs().get(id).expect("the core has just named it");
+        let generations = match &run.evolution {
+            Some(_) => {
+                let names = run.scalar_names().into_iter().map(str::to_owned).collect();
+                Some((names, self.journal.generations(id)?))
+            }
+            None => None,
+        };
+        let view = self.core.view(id, timestamp(self.started)).expect("the core has just named it");
+        self.start(Job::Complete {
+            tables: RunTables::of(run),
+            generations,
+            attempts: self.journal.attempts(id)?,
+            champion: run.evolution.as_ref().and_then(|e| e.champion.clone()),
+            view: Box::new(view),
+        });
+        Ok(())
+    }
+
+    fn start(&self, job: Job) {
+        // The outlet ends only after the driver has.
+        let _ = self.jobs.send(job);
+    }
+
+    /// The trials whose second evaluation differs from the recorded one, as far as the journal still has it: what stands
+    /// in a durable part already is not read back.
+    fn compare(&self, run: &RunId, first_trial: u64, second: &Arc<Outcomes>) -> Result<Vec<u64>, DriveError> {
+        let range = TrialRange::new(first_trial, first_trial + u64::from(second.trials));
+        let mut differing = Vec::new();
+        for (recorded_range, recorded) in self.journal.outcomes(run, range)? {
+            for (offset, trial) in (recorded_range.start..recorded_range.end).enumerate() {
+                let other = (trial - first_trial) as usize;
+                let same_number = |metric: usize| {
+                    let (a, b) = (recorded.value(metric, offset), second.value(metric, other));
+                    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+                };
+                let same = recorded.status(offset) == second.status(other)
+                    && (0..recorded.metrics.min(second.metrics) as usize).all(same_number);
+                if !same {
+                    differing.push(trial);
+                }
+            }
+        }
+        Ok(differing)
+    }
+
+    /// Shows every watched run as it is now, and forgets those that nobody watches.
+    fn publish(&mut self, now: Timestamp) {
+        let core = &self.core;
+        self.watched.retain(|run, sender| {
+            if let Some(view) = core.view(run, now) {
+                sender.send_if_modified(|shown| {
+                    let changed = *shown != view;
+                    *shown = view;
+                    changed
+                });
+            }
+            sender.receiver_count() > 0
+        });
+    }
+}
+
+/// A run whose journal can be tidied after this record, and whether it is finished.
+fn covering(record: RunRecord) -> Option<(RunId, bool)> {
+    match record.record {
+        Record::Checkpoint(_) => Some((record.run, false)),
+        Record::Finished => Some((record.run, true)),
+        _ => None,
+    }
+}
+
+/// The moment: a monotonic clock since `started`, and the wall clock.
+fn timestamp(started: Instant) -> Timestamp {
+    Timestamp {
+        mono_ms: started.elapsed().as_millis() as u64,
+        unix_ms: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |t| t.as_millis() as u64),
+    }
+}
+
+/// Prepares the folder of a run that is about to be submitted.
+pub(crate) fn prepare_folder(submission: &Submission) -> std::io::Result<()> {
+    folder::prepare(&submission.folder, &submission.run_toml)
+}

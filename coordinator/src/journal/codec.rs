@@ -1,0 +1,257 @@
+//! Records to bytes and back: `tumble/v1/journal.proto`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use prost::Message;
+use tumble_core::{Attempt, AttemptOutcome, Champion, Checkpoint, GenerationRow, Reason, Record};
+use tumble_domain::TrialRange;
+use tumble_proto::v1::{self, journal_record::Kind as Wire};
+use tumble_proto::{WireError, describe, outcomes};
+use tumble_search::StateHash;
+
+/// What a record is, as the journal's `kind` column has it. The numbers are the fields of `JournalRecord`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub(crate) enum Kind {
+    Submitted = 1,
+    Scored = 2,
+    Attempted = 3,
+    GenerationClosed = 4,
+    PartWritten = 5,
+    Checkpoint = 6,
+    Ending = 7,
+    Finished = 8,
+    Suspended = 9,
+    Resumed = 10,
+    Disagreed = 11,
+}
+
+/// Why bytes are not a record.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// They are no message at all.
+    #[error("{0}")]
+    Bytes(#[from] prost::DecodeError),
+    /// They are a message that makes no sense.
+    #[error("{0}")]
+    Wire(#[from] WireError),
+    /// The run file in it is not understood any more.
+    #[error("its run file is not understood: {0}")]
+    RunFile(String),
+}
+
+pub(crate) fn kind(record: &Record) -> Kind {
+    match record {
+        Record::Submitted { .. } => Kind::Submitted,
+        Record::Scored { .. } => Kind::Scored,
+        Record::Attempted(_) => Kind::Attempted,
+        Record::GenerationClosed { .. } => Kind::GenerationClosed,
+        Record::PartWritten { .. } => Kind::PartWritten,
+        Record::Checkpoint(_) => Kind::Checkpoint,
+        Record::Ending { .. } => Kind::Ending,
+        Record::Finished => Kind::Finished,
+        Record::Suspended { .. } => Kind::Suspended,
+        Record::Resumed => Kind::Resumed,
+        Record::Disagreed { .. } => Kind::Disagreed,
+    }
+}
+
+/// The trials that a record is about, by which it is found again; a generation stands for itself.
+pub(crate) fn place(record: &Record) -> TrialRange {
+    match record {
+        Record::Scored { range, .. } => *range,
+        Record::Attempted(attempt) => TrialRange::new(attempt.range.start, attempt.range.end.max(attempt.range.start + 1)),
+        Record::GenerationClosed { row, .. } => {
+            TrialRange::new(u64::from(row.generation), u64::from(row.generation) + 1)
+        }
+        Record::Disagreed { trial } => TrialRange::new(*trial, trial + 1),
+        _ => TrialRange::new(0, 1),
+    }
+}
+
+pub(crate) fn encode(record: &Record) -> Vec<u8> {
+    let kind = match record {
+        Record::Submitted { key, pipeline, run_toml, folder, unix_ms, spec: _ } => Wire::Submitted(v1::Submitted {
+            key: key.clone(),
+            run_toml: run_toml.to_string(),
+            pipeline: Some(describe::to_wire(pipeline)),
+            folder: folder.to_string_lossy().into_owned(),
+            unix_ms: *unix_ms,
+        }),
+        Record::Scored { range, outcomes: columns } => {
+            Wire::Scored(v1::Scored { first_trial: range.start, outcomes: outcomes::pack(columns).into() })
+        }
+        Record::Attempted(attempt) => Wire::Attempted(v1::Attempted {
+            first_trial: attempt.range.start,
+            trials: attempt.range.len(),
+            attempt: attempt.attempt,
+            worker: attempt.worker.clone(),
+            host: attempt.host.clone(),
+            granted_unix_ms: attempt.granted_unix_ms,
+            ended_unix_ms: attempt.ended_unix_ms,
+            evaluate_ms: attempt.evaluate_ms,
+            outcome: attempt.outcome as u32,
+            bytes_down: attempt.bytes_down,
+            bytes_up: attempt.bytes_up,
+        }),
+        Record::GenerationClosed { row, champion } => Wire::GenerationClosed(v1::GenerationClosed {
+            generation: row.generation,
+            evaluations: row.evaluations,
+            failed: row.failed,
+            best: row.best,
+            mean: row.mean,
+            quantiles: row.quantiles.to_vec(),
+            best_candidate: row.best_candidate,
+            state_hash: row.state_hash.0.to_vec(),
+            scalars: row.scalars.clone(),
+            champion: champion.as_ref().map(champion_to_wire),
+        }),
+        Record::PartWritten { part, rows, bytes } => {
+            Wire::PartWritten(v1::PartWritten { part: *part, rows: *rows, bytes: *bytes })
+        }
+        Record::Checkpoint(checkpoint) => Wire::Checkpoint(v1::Checkpoint {
+            done: checkpoint.done.iter().flat_map(|range| [range.start, range.end]).collect(),
+            failed: checkpoint.failed,
+            parts: checkpoint.parts,
+            strategy: checkpoint.strategy.clone(),
+            champion: checkpoint.champion.as_ref().map(champion_to_wire),
+            best: checkpoint.best,
+            bytes_down: checkpoint.bytes_down,
+            bytes_up: checkpoint.bytes_up,
+            disagreements: checkpoint.disagreements,
+            trials_end: checkpoint.trials_end,
+        }),
+        Record::Ending { reason, trials_end } => {
+            let (reason, detail) = reason_to_wire(reason);
+            Wire::Ending(v1::Ending { reason, detail, trials_end: *trials_end })
+        }
+        Record::Finished => Wire::Finished(v1::Finished {}),
+        Record::Suspended { why } => Wire::Suspended(v1::Suspended { why: why.clone() }),
+        Record::Resumed => Wire::Resumed(v1::Resumed {}),
+        Record::Disagreed { trial } => Wire::Disagreed(v1::Disagreed { trial: *trial }),
+    };
+    v1::JournalRecord { kind: Some(kind) }.encode_to_vec()
+}
+
+pub(crate) fn decode(body: &[u8]) -> Result<Record, CodecError> {
+    let wire = v1::JournalRecord::decode(body)?.kind.ok_or(WireError::Missing("kind"))?;
+    Ok(match wire {
+        Wire::Submitted(submitted) => {
+            let pipeline = describe::from_wire(submitted.pipeline.ok_or(WireError::Missing("pipeline"))?)?;
+            let understood = tumble_runfile::parse(
+                &submitted.run_toml,
+                "the journal's run file",
+                &[],
+                std::slice::from_ref(&pipeline),
+            )
+            .map_err(|problems| CodecError::RunFile(problems.to_string()))?;
+            Record::Submitted {
+                key: submitted.key,
+                spec: Arc::new(understood.spec),
+                pipeline: Arc::new(pipeline),
+                run_toml: submitted.run_toml.into(),
+                folder: PathBuf::from(submitted.folder),
+                unix_ms: submitted.unix_ms,
+            }
+        }
+        Wire::Scored(scored) => {
+            let columns = outcomes::unpack(&scored.outcomes)?;
+            let end = scored.first_trial.checked_add(u64::from(columns.trials)).ok_or(WireError::Malformed("trials"))?;
+            Record::Scored { range: TrialRange::new(scored.first_trial, end), outcomes: Arc::new(columns) }
+        }
+        Wire::Attempted(attempt) => Record::Attempted(Attempt {
+            range: TrialRange::new(attempt.first_trial, attempt.first_trial.saturating_add(attempt.trials)),
+            attempt: attempt.attempt,
+            worker: attempt.worker,
+            host: attempt.host,
+            granted_unix_ms: attempt.granted_unix_ms,
+            ended_unix_ms: attempt.ended_unix_ms,
+            evaluate_ms: attempt.evaluate_ms,
+            outcome: AttemptOutcome::from_u32(attempt.outcome).ok_or(WireError::Malformed("outcome"))?,
+            bytes_down: attempt.bytes_down,
+            bytes_up: attempt.bytes_up,
+        }),
+        Wire::GenerationClosed(closed) => Record::GenerationClosed {
+            row: GenerationRow {
+                generation: closed.generation,
+                evaluations: closed.evaluations,
+                failed: closed.failed,
+                best: closed.best,
+                mean: closed.mean,
+                quantiles: closed.quantiles.try_into().map_err(|_| WireError::Malformed("quantiles"))?,
+                best_candidate: closed.best_candidate,
+                state_hash: StateHash(
+                    closed.state_hash.try_into().map_err(|_| WireError::Malformed("state_hash"))?,
+                ),
+                scalars: closed.scalars,
+            },
+            champion: closed.champion.map(champion_from_wire).transpose()?,
+        },
+        Wire::PartWritten(part) => Record::PartWritten { part: part.part, rows: part.rows, bytes: part.bytes },
+        Wire::Checkpoint(checkpoint) => Record::Checkpoint(Box::new(Checkpoint {
+            done: checkpoint.done.chunks_exact(2).map(|pair| TrialRange::new(pair[0], pair[1])).collect(),
+            failed: checkpoint.failed,
+            parts: checkpoint.parts,
+            trials_end: checkpoint.trials_end,
+            strategy: checkpoint.strategy,
+            champion: checkpoint.champion.map(champion_from_wire).transpose()?,
+            best: checkpoint.best,
+            bytes_down: checkpoint.bytes_down,
+            bytes_up: checkpoint.bytes_up,
+            disagreements: checkpoint.disagreements,
+        })),
+        Wire::Ending(ending) => Record::Ending {
+            reason: reason_from_wire(ending.reason, ending.detail)?,
+            trials_end: ending.trials_end,
+        },
+        Wire::Finished(_) => Record::Finished,
+        Wire::Suspended(suspended) => Record::Suspended { why: suspended.why },
+        Wire::Resumed(_) => Record::Resumed,
+        Wire::Disagreed(disagreed) => Record::Disagreed { trial: disagreed.trial },
+    })
+}
+
+fn champion_to_wire(champion: &Champion) -> v1::Champion {
+    v1::Champion {
+        generation: champion.generation,
+        candidate: champion.candidate,
+        fitness: champion.fitness,
+        genome: champion.genome.iter().flat_map(|x| x.to_le_bytes()).collect(),
+    }
+}
+
+fn champion_from_wire(wire: v1::Champion) -> Result<Champion, WireError> {
+    let (numbers, []) = wire.genome.as_chunks::<8>() else {
+        return Err(WireError::Malformed("genome"));
+    };
+    Ok(Champion {
+        generation: wire.generation,
+        candidate: wire.candidate,
+        fitness: wire.fitness,
+        genome: numbers.iter().map(|b| f64::from_le_bytes(*b)).collect(),
+    })
+}
+
+fn reason_to_wire(reason: &Reason) -> (u32, String) {
+    match reason {
+        Reason::Complete => (0, String::new()),
+        Reason::ObjectiveReached => (1, String::new()),
+        Reason::BudgetSpent => (2, String::new()),
+        Reason::Exhausted(why) => (3, why.clone()),
+        Reason::Aborted(why) => (4, why.clone()),
+        Reason::Cancelled => (5, String::new()),
+    }
+}
+
+fn reason_from_wire(number: u32, detail: String) -> Result<Reason, WireError> {
+    Ok(match number {
+        0 => Reason::Complete,
+        1 => Reason::ObjectiveReached,
+        2 => Reason::BudgetSpent,
+        3 => Reason::Exhausted(detail),
+        4 => Reason::Aborted(detail),
+        5 => Reason::Cancelled,
+        _ => return Err(WireError::Malformed("reason")),
+    })
+}

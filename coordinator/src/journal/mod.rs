@@ -1,0 +1,280 @@
+//! The journal: every durable fact, in one SQLite table, one transaction per turn of the driver.
+//!
+//! WAL with `locking_mode=EXCLUSIVE` set first uses no shared memory, which is what breaks WAL on network file systems
+//! (SQLite, "Write-Ahead Logging", section "Use of WAL Without Shared-Memory"); `synchronous=FULL` makes a commit durable
+//! before it returns.
+
+mod codec;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use tumble_core::{Attempt, GenerationRow, Record, RunId, RunRecord};
+use tumble_domain::{Outcomes, TrialRange};
+
+pub use codec::CodecError;
+use codec::Kind;
+
+/// The journal's format; a file of another version is refused.
+const FORMAT: i64 = 1;
+
+/// The journal of a coordinator.
+pub struct Journal {
+    path: PathBuf,
+    connection: Connection,
+    epoch: u32,
+}
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// SQLite refuses: the disk is full, the file is damaged, or another process holds it.
+    #[error("failed to {doing} the journal {}: {source}", path.display())]
+    Sqlite {
+        /// What was tried.
+        doing: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// Another process holds it.
+    #[error("another coordinator holds {}; stop it first, or use another state folder", path.display())]
+    Held {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Written by another version of Tumble.
+    #[error("{} has journal format {found}, but this version of Tumble reads format {FORMAT}", path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+    },
+    /// A record cannot be read.
+    #[error("record {seq} of the journal {} is damaged: {source}", path.display())]
+    Record {
+        /// Which file.
+        path: PathBuf,
+        /// Which record.
+        seq: i64,
+        /// What is wrong with it.
+        source: CodecError,
+    },
+}
+
+impl Journal {
+    /// Opens the journal, or makes it, and raises its epoch.
+    pub fn open(path: &Path) -> Result<Journal, JournalError> {
+        let failed = |doing| move |source| sqlite(path, doing, source);
+        let connection = Connection::open(path).map_err(failed("open"))?;
+        connection.busy_timeout(std::time::Duration::from_millis(500)).map_err(failed("open"))?;
+        // The order matters: exclusive locking must be asked for before the first access in WAL mode.
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed("lock"))?;
+        let mode: String = connection
+            .query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))
+            .map_err(failed("lock"))?;
+        if mode != "wal" {
+            tracing::warn!(mode, "SQLite does not offer WAL here; the journal will be slower");
+        }
+        connection.pragma_update(None, "synchronous", "FULL").map_err(failed("open"))?;
+        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed("read"))?;
+        match found {
+            0 => connection
+                .execute_batch(&format!(
+                    "CREATE TABLE records (
+                         seq INTEGER PRIMARY KEY, run TEXT NOT NULL, kind INTEGER NOT NULL,
+                         first INTEGER NOT NULL, last INTEGER NOT NULL, body BLOB NOT NULL);
+                     CREATE INDEX records_by_place ON records (run, kind, first);
+                     CREATE TABLE epoch (number INTEGER NOT NULL);
+                     INSERT INTO epoch VALUES (0);
+                     PRAGMA user_version = {FORMAT};"
+                ))
+                .map_err(failed("create"))?,
+            FORMAT => {}
+            found => return Err(JournalError::Format { path: path.to_owned(), found }),
+        }
+        connection.execute("UPDATE epoch SET number = number + 1", []).map_err(failed("write to"))?;
+        let epoch = connection.query_row("SELECT number FROM epoch", [], |row| row.get(0)).map_err(failed("read"))?;
+        Ok(Journal { path: path.to_owned(), connection, epoch })
+    }
+
+    /// How many times this journal has been opened: higher at each restart.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Makes the records durable, all or none; they are when this returns.
+    pub fn append(&mut self, records: &[RunRecord]) -> Result<(), JournalError> {
+        let path = self.path.clone();
+        let failed = |source| sqlite(&path, "write to", source);
+        let transaction = self.connection.transaction().map_err(failed)?;
+        {
+            let mut insert = transaction
+                .prepare_cached("INSERT INTO records (run, kind, first, last, body) VALUES (?1, ?2, ?3, ?4, ?5)")
+                .map_err(failed)?;
+            for RunRecord { run, record } in records {
+                let place = codec::place(record);
+                let body = codec::encode(record);
+                insert
+                    .execute(params![&*run.0, codec::kind(record) as i64, place.start as i64, place.end as i64, body])
+                    .map_err(failed)?;
+            }
+        }
+        transaction.commit().map_err(failed)
+    }
+
+    /// The records that a coordinator is to replay: of each run its submission, its last checkpoint, and what follows it.
+    pub fn replay(&self) -> Result<Vec<RunRecord>, JournalError> {
+        let failed = |source| sqlite(&self.path, "read", source);
+        // What a checkpoint covers may still stand here for the tables' sake; it is not replayed.
+        let mut select = self
+            .connection
+            .prepare(&format!(
+                "SELECT seq, run, kind, body FROM records AS r
+                 WHERE kind IN ({submitted}, {ending}, {suspended}, {resumed}) OR seq >=
+                     (SELECT coalesce(max(seq), 0) FROM records WHERE run = r.run AND kind = {checkpoint})
+                 ORDER BY seq",
+                submitted = Kind::Submitted as i64,
+                ending = Kind::Ending as i64,
+                suspended = Kind::Suspended as i64,
+                resumed = Kind::Resumed as i64,
+                checkpoint = Kind::Checkpoint as i64,
+            ))
+            .map_err(failed)?;
+        let mut rows = select.query([]).map_err(failed)?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            let seq: i64 = row.get(0).map_err(failed)?;
+            let run: String = row.get(1).map_err(failed)?;
+            let body = row.get_ref(3).and_then(|b| Ok(b.as_blob()?)).map_err(failed)?;
+            records.push(RunRecord { run: RunId(run.into()), record: self.decode(seq, body)? });
+        }
+        Ok(records)
+    }
+
+    fn decode(&self, seq: i64, body: &[u8]) -> Result<Record, JournalError> {
+        codec::decode(body).map_err(|source| JournalError::Record { path: self.path.clone(), seq, source })
+    }
+
+    /// Calls `each` with the records of one kind of a run that touch the trials of `range`, by their first trial.
+    fn each(
+        &self,
+        run: &RunId,
+        kind: Kind,
+        range: TrialRange,
+        mut each: impl FnMut(Record),
+    ) -> Result<(), JournalError> {
+        let failed = |source| sqlite(&self.path, "read", source);
+        let mut select = self
+            .connection
+            .prepare_cached(
+                "SELECT seq, body FROM records WHERE run = ?1 AND kind = ?2 AND first < ?3 AND last > ?4 ORDER BY first, seq",
+            )
+            .map_err(failed)?;
+        let end = i64::try_from(range.end).unwrap_or(i64::MAX);
+        let mut rows = select.query(params![&*run.0, kind as i64, end, range.start as i64]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let seq = row.get(0).map_err(failed)?;
+            let body = row.get_ref(1).and_then(|b| Ok(b.as_blob()?)).map_err(failed)?;
+            each(self.decode(seq, body)?);
+        }
+        Ok(())
+    }
+
+    /// The recorded outcomes of the trials of `range`, in order, cut to it; trials that are not there leave a gap.
+    pub fn outcomes(&self, run: &RunId, range: TrialRange) -> Result<Vec<(TrialRange, Outcomes)>, JournalError> {
+        let mut found = Vec::new();
+        self.each(run, Kind::Scored, range, |record| {
+            let Record::Scored { range: scored, outcomes } = record else { return };
+            let wanted = scored.intersection(range);
+            if wanted == scored {
+                found.push((scored, std::sync::Arc::unwrap_or_clone(outcomes)));
+            } else if !wanted.is_empty() {
+                let offset = (wanted.start - scored.start) as u32;
+                found.push((wanted, outcomes.slice(offset, wanted.len() as u32)));
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// The rows of a run's generations table, in order.
+    pub fn generations(&self, run: &RunId) -> Result<Vec<GenerationRow>, JournalError> {
+        let mut rows = Vec::new();
+        self.each(run, Kind::GenerationClosed, TrialRange::new(0, u64::MAX), |record| {
+            if let Record::GenerationClosed { row, .. } = record {
+                rows.push(row);
+            }
+        })?;
+        Ok(rows)
+    }
+
+    /// The rows of a run's attempts table, by their first trial.
+    pub fn attempts(&self, run: &RunId) -> Result<Vec<Attempt>, JournalError> {
+        let mut rows = Vec::new();
+        self.each(run, Kind::Attempted, TrialRange::new(0, u64::MAX), |record| {
+            if let Record::Attempted(attempt) = record {
+                rows.push(attempt);
+            }
+        })?;
+        Ok(rows)
+    }
+
+    /// Deletes what a checkpoint and durable parts cover together: outcomes of trials before `written_end` that were
+    /// recorded before the run's last checkpoint, and older checkpoints.
+    pub fn retire(&mut self, run: &RunId, written_end: u64) -> Result<(), JournalError> {
+        self.delete(
+            "DELETE FROM records WHERE run = ?1 AND
+                 (kind = ?2 AND last <= ?4 OR kind IN (?3, ?5)) AND
+                 seq < (SELECT max(seq) FROM records WHERE run = ?1 AND kind = ?3)",
+            params![
+                &*run.0,
+                Kind::Scored as i64,
+                Kind::Checkpoint as i64,
+                written_end as i64,
+                Kind::PartWritten as i64
+            ],
+        )
+    }
+
+    /// Deletes all of a finished run but what listing it takes.
+    pub fn forget(&mut self, run: &RunId) -> Result<(), JournalError> {
+        self.delete(
+            "DELETE FROM records WHERE run = ?1 AND (kind NOT IN (?2, ?3, ?4, ?5) OR
+                 kind = ?3 AND seq < (SELECT max(seq) FROM records WHERE run = ?1 AND kind = ?3))",
+            params![
+                &*run.0,
+                Kind::Submitted as i64,
+                Kind::Checkpoint as i64,
+                Kind::Ending as i64,
+                Kind::Finished as i64
+            ],
+        )
+    }
+
+    fn delete(&mut self, statement: &str, parameters: impl rusqlite::Params) -> Result<(), JournalError> {
+        let delete = || self.connection.prepare_cached(statement)?.execute(parameters);
+        delete().map(|_| ()).map_err(|source| sqlite(&self.path, "tidy", source))
+    }
+
+    /// How many records it holds.
+    pub fn len(&self) -> Result<u64, JournalError> {
+        let count = self.connection.query_row("SELECT count(*) FROM records", [], |row| row.get::<_, i64>(0)).optional();
+        count.map(|n| n.unwrap_or(0) as u64).map_err(|source| sqlite(&self.path, "read", source))
+    }
+
+    /// Whether it holds no record.
+    pub fn is_empty(&self) -> Result<bool, JournalError> {
+        self.len().map(|n| n == 0)
+    }
+}
+
+fn sqlite(path: &Path, doing: &'static str, source: rusqlite::Error) -> JournalError {
+    match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+            JournalError::Held { path: path.to_owned() }
+        }
+        _ => JournalError::Sqlite { doing, path: path.to_owned(), source },
+    }
+}

@@ -1,0 +1,323 @@
+//! Writes tables, on a thread of its own, so that compressing a part never delays a grant.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+use tumble_core::{Attempt, GenerationRow, Run, RunId, RunView};
+use tumble_domain::{
+    AxisTarget, Direction, Fitness, Kind, Layout, OnFailure, Outcomes, Plan, RunSpec, TrialRange, fitness_of,
+};
+use tumble_search::{Design, strategies};
+use tumble_tables::{AxisColumn, Champion, Column, ColumnKind, Metadata, TableError, TrialsPart, TrialsSchema};
+
+/// What the tables of a run follow from.
+#[derive(Clone)]
+pub struct RunTables {
+    id: RunId,
+    spec: Arc<RunSpec>,
+    folder: PathBuf,
+    layout: Layout,
+    schema: Arc<TrialsSchema>,
+    metadata: Arc<Metadata>,
+    objective_metric: String,
+    direction: Direction,
+}
+
+impl RunTables {
+    /// The tables of this run.
+    pub fn of(run: &Run) -> RunTables {
+        let axes = run.spec.plan.sweep().map_or(&[][..], |sweep| &sweep.axes);
+        let kind = |target: &AxisTarget| match target {
+            AxisTarget::Parameter(index) => column_kind(run.pipeline.parameters[*index].kind),
+            AxisTarget::Genome(_) => ColumnKind::Float,
+            AxisTarget::Population => ColumnKind::Integer,
+            AxisTarget::Strategy => ColumnKind::Text,
+            AxisTarget::StrategySetting(name) => setting_kind(&run.spec, name),
+        };
+        let objective = match &run.spec.plan {
+            Plan::SweepOfEvolutions(..) => &run.recorded.objective,
+            _ => &run.spec.objective,
+        };
+        RunTables {
+            id: run.id.clone(),
+            spec: run.spec.clone(),
+            folder: run.folder.clone(),
+            layout: run.layout,
+            schema: Arc::new(TrialsSchema {
+                evolves: run.evolution.is_some(),
+                axes: axes.iter().map(|axis| (axis.name.clone(), kind(&axis.target))).collect(),
+                metrics: run.recorded.metrics.iter().map(|m| m.name.clone()).collect(),
+            }),
+            metadata: Arc::new(Metadata {
+                run_toml: run.run_toml.to_string(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            }),
+            objective_metric: objective.metric.clone(),
+            direction: objective.direction,
+        }
+    }
+
+    fn design(&self) -> Option<Design> {
+        let sweep = self.spec.plan.sweep()?;
+        Some(Design::try_new(sweep, self.spec.seed).expect("a validated sweep has a design that stands"))
+    }
+}
+
+fn column_kind(kind: Kind) -> ColumnKind {
+    ColumnKind::of(kind).expect("a validated axis sets a parameter that fits in a column")
+}
+
+/// The kind of a strategy's setting; where the strategy is an axis itself, every strategy knows the setting.
+fn setting_kind(spec: &RunSpec, name: &str) -> ColumnKind {
+    let named = match &spec.plan {
+        Plan::SweepOfEvolutions(_, evolve) => strategies::describe(&evolve.strategy),
+        _ => None,
+    };
+    let mut known = named.into_iter().chain(strategies::all().iter());
+    let parameter = known.find_map(|strategy| strategy.parameters.iter().find(|p| p.name == name));
+    column_kind(parameter.expect("a validated axis sets a parameter of the strategy").kind)
+}
+
+/// What there is to write.
+pub enum Job {
+    /// A part of the trials table.
+    Part {
+        /// Of which run.
+        tables: RunTables,
+        /// Which part.
+        part: u64,
+        /// Its trials.
+        range: TrialRange,
+        /// Their outcomes, in order and complete.
+        outcomes: Vec<Outcomes>,
+    },
+    /// Everything else of a run that has ended.
+    Complete {
+        /// Of which run.
+        tables: RunTables,
+        /// The generations, if it evolved.
+        generations: Option<(Vec<String>, Vec<GenerationRow>)>,
+        /// How it went.
+        attempts: Vec<Attempt>,
+        /// The champion of an evolution; that of a sweep is read from its table.
+        champion: Option<tumble_core::Champion>,
+        /// The run as it is now.
+        view: Box<RunView>,
+    },
+}
+
+/// What has been written.
+pub enum Done {
+    /// A part stands on disk.
+    Part {
+        /// Whose.
+        run: RunId,
+        /// Which.
+        part: u64,
+        /// Its rows.
+        rows: u64,
+        /// Its bytes.
+        bytes: u64,
+    },
+    /// All tables stand on disk.
+    Complete {
+        /// Whose.
+        run: RunId,
+    },
+}
+
+impl Job {
+    /// Writes it; what is there when this returns is complete.
+    pub fn write(self) -> Result<Done, TableError> {
+        match self {
+            Job::Part { tables, part, range, outcomes } => {
+                let axes = axis_columns(&tables, range)?;
+                let data = TrialsPart { layout: tables.layout, range, axes, outcomes };
+                let folder = tables.folder.join("trials");
+                let receipt =
+                    tumble_tables::write_trials_part(&folder, part, &tables.schema, &tables.metadata, &data)?;
+                Ok(Done::Part { run: tables.id, part, rows: receipt.rows, bytes: receipt.bytes })
+            }
+            Job::Complete { tables, generations, attempts, champion, view } => {
+                complete(&tables, generations, attempts, champion, &view)?;
+                Ok(Done::Complete { run: tables.id })
+            }
+        }
+    }
+}
+
+/// The axes' values for each trial: they follow from the design and the index.
+fn axis_columns(tables: &RunTables, range: TrialRange) -> Result<Vec<AxisColumn>, TableError> {
+    let Some(design) = tables.design() else { return Ok(Vec::new()) };
+    let axes = tables.schema.axes.iter().enumerate();
+    axes.map(|(axis, (_, kind))| {
+        let mut column = AxisColumn::with_capacity(*kind, range.len() as usize);
+        for trial in range.start..range.end {
+            column.push(&design.value(tables.layout.address(trial).candidate, axis))?;
+        }
+        Ok(column)
+    })
+    .collect()
+}
+
+fn complete(
+    tables: &RunTables,
+    generations: Option<(Vec<String>, Vec<GenerationRow>)>,
+    attempts: Vec<Attempt>,
+    champion: Option<tumble_core::Champion>,
+    view: &RunView,
+) -> Result<(), TableError> {
+    let folder = &tables.folder;
+    let mut generation_count = 0;
+    if let Some((scalar_names, rows)) = generations {
+        generation_count = rows.len();
+        let rows = rows.into_iter().map(generation_row);
+        tumble_tables::write_generations(&folder.join("generations.parquet"), &tables.metadata, &scalar_names, rows)?;
+    }
+    let attempt_count = attempts.len();
+    let rows = attempts.into_iter().map(attempt_row);
+    tumble_tables::write_attempts(&folder.join("attempts.parquet"), &tables.metadata, rows)?;
+    let champion = match champion {
+        Some(champion) => Some(champion_of_evolution(tables, champion)),
+        None if tables.schema.evolves => None,
+        None => champion_of_sweep(tables)?,
+    };
+    if let Some(champion) = &champion {
+        tumble_tables::write_champion(folder, champion)?;
+    }
+    let seconds = view.elapsed_ms as f64 / 1000.0;
+    let rows = tumble_tables::trial_count(&folder.join("trials"))?;
+    let summary = json!({
+        "run": view.run.to_string(),
+        "name": view.name,
+        "pipeline": view.pipeline,
+        "version": tables.metadata.version,
+        "state": state_name(tables, view),
+        "reason": view.reason,
+        "trials": rows,
+        "trials_failed": view.trials_failed,
+        "generations": generation_count,
+        "objective": view.objective,
+        "best": champion.as_ref().map(|c| c.value).filter(|v| v.is_finite()),
+        "champion": champion.as_ref().map(|c| c.trial),
+        "seconds": seconds,
+        "trials_per_second": if seconds > 0.0 { Some(view.trials_done as f64 / seconds) } else { None },
+        "attempts": attempt_count,
+        "bytes_down": view.bytes_down,
+        "bytes_up": view.bytes_up,
+        "disagreements": view.disagreements,
+    });
+    let mut text = serde_json::to_string_pretty(&summary).expect("a tree of plain values is JSON");
+    text.push('\n');
+    tumble_tables::write_atomically(&folder.join("summary.json"), |file| file.write_all(text.as_bytes()))
+}
+
+/// The view still says `finishing` while the summary is written; what follows is known.
+fn state_name(tables: &RunTables, view: &RunView) -> &'static str {
+    if view.reason == "cancelled" {
+        "cancelled"
+    } else if view.reason.starts_with("aborted") && tables.spec.limits.on_failure == OnFailure::Abort {
+        "failed"
+    } else {
+        "finished"
+    }
+}
+
+fn generation_row(row: GenerationRow) -> tumble_tables::GenerationRow {
+    let [q05, q25, median, q75, q95] = row.quantiles;
+    tumble_tables::GenerationRow {
+        generation: row.generation,
+        evaluations: row.evaluations,
+        failed: row.failed,
+        best: row.best,
+        mean: row.mean,
+        median,
+        q05,
+        q25,
+        q75,
+        q95,
+        best_candidate: row.best_candidate,
+        state_hash: row.state_hash.to_string(),
+        scalars: row.scalars,
+    }
+}
+
+fn attempt_row(attempt: Attempt) -> tumble_tables::AttemptRow {
+    use tumble_core::AttemptOutcome as From;
+    use tumble_tables::AttemptOutcome as To;
+    tumble_tables::AttemptRow {
+        first_trial: attempt.range.start,
+        trials: attempt.range.len(),
+        attempt: attempt.attempt,
+        worker: attempt.worker,
+        host: attempt.host,
+        granted_at_ms: attempt.granted_unix_ms as i64,
+        ended_at_ms: attempt.ended_unix_ms as i64,
+        evaluate_ms: if attempt.outcome == From::Lost { f64::NAN } else { attempt.evaluate_ms },
+        outcome: match attempt.outcome {
+            From::Reported => To::Reported,
+            From::Returned => To::Returned,
+            From::Lost => To::Lost,
+            From::Duplicate => To::Duplicate,
+        },
+        bytes_down: attempt.bytes_down,
+        bytes_up: attempt.bytes_up,
+    }
+}
+
+fn champion_of_evolution(tables: &RunTables, champion: tumble_core::Champion) -> Champion {
+    let first = tables.layout.generation(champion.generation).start;
+    Champion {
+        trial: first + u64::from(champion.candidate) * u64::from(tables.layout.replicates),
+        generation: Some(champion.generation),
+        candidate: u64::from(champion.candidate),
+        fitness: champion.fitness,
+        metric: tables.objective_metric.clone(),
+        value: tables.direction.turn(champion.fitness),
+        settings: Vec::new(),
+        genome: champion.genome,
+    }
+}
+
+/// The best point of a sweep by the mean over its replicates, read from the finished table: replicates stand side by
+/// side, so one pass in constant memory tells. The first of equals wins; points that failed do not take part.
+fn champion_of_sweep(tables: &RunTables) -> Result<Option<Champion>, TableError> {
+    let replicates = tables.layout.replicates as usize;
+    let mut best: Option<(u64, f64)> = None;
+    let (mut tally, mut trial) = (Vec::with_capacity(replicates), 0u64);
+    let policy = match tables.spec.limits.on_failure {
+        OnFailure::Abort => OnFailure::Worst,
+        policy => policy,
+    };
+    for block in tumble_tables::scan(&tables.folder.join("trials"), &[&tables.objective_metric])? {
+        let Some(Column::Float(values)) = block?.columns.pop() else { continue };
+        for value in values {
+            tally.push(Some(value));
+            trial += 1;
+            if tally.len() == replicates {
+                let fitness = fitness_of(tally.drain(..), tables.direction, policy);
+                if let Ok(Fitness::Scored(fitness)) = fitness
+                    && best.is_none_or(|(_, b)| fitness > b)
+                {
+                    best = Some((trial - replicates as u64, fitness));
+                }
+            }
+        }
+    }
+    let Some((trial, fitness)) = best else { return Ok(None) };
+    let candidate = tables.layout.address(trial).candidate;
+    let design = tables.design().expect("a run without generations has a design");
+    let settings = tables.schema.axes.iter().enumerate();
+    Ok(Some(Champion {
+        trial,
+        generation: None,
+        candidate,
+        fitness,
+        metric: tables.objective_metric.clone(),
+        value: tables.direction.turn(fitness),
+        settings: settings.map(|(axis, (name, _))| (name.clone(), design.value(candidate, axis))).collect(),
+        genome: Vec::new(),
+    }))
+}
