@@ -1,0 +1,258 @@
+//! The computing half of a worker: rebuilds the candidates of a shard and evaluates them, trial after trial.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tumble_domain::outcome::ERROR_BYTES_MAX;
+use tumble_domain::{AxisTarget, Failure, Outcomes, Plan, Seed, Status, TrialError, TrialRange, Value};
+use tumble_pipelines::{Evaluator, NestedEvolution, Trial, Watch};
+
+use crate::worker::{Job, OpenRun, Piece};
+
+/// Finished trials are reported at least this often, so that little is lost with a worker.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// Runs whose evaluators a slot keeps: what is dear to build is built once, and a slot serves few runs at a time.
+const EVALUATORS_MAX: usize = 4;
+
+/// One slot: evaluates one shard at a time and keeps the evaluators of the runs it has served last.
+#[derive(Default)]
+pub struct Slot {
+    kept: Vec<(Arc<str>, Bound)>,
+}
+
+/// An evaluator bound to a run.
+enum Bound {
+    Plain(Box<dyn Evaluator>),
+    Nested(Box<NestedEvolution>),
+}
+
+impl Slot {
+    /// Evaluates a job; `report` is called with what is finished, from the front of the range on, the last time with
+    /// `last` set. An abandoned job ends early.
+    pub fn evaluate(&mut self, job: &Job, mut report: impl FnMut(Piece)) {
+        let mut bound = self.take(&job.run);
+        let mut candidate = CandidateBuffer::new(&job.run);
+        let mut columns = Columns::new(job.grant.range.start, job.run.metrics);
+        let mut metrics = vec![f64::NAN; job.run.metrics];
+        let watch = Watch::new(job.abandon.clone(), job.run.spec.limits.timeout);
+        let timeout = job.run.spec.limits.timeout;
+        let mut clock = Stride::new();
+        for trial in job.grant.range.start..job.grant.range.end {
+            let address = job.run.layout.address(trial);
+            candidate.set(job, address.candidate);
+            metrics.fill(f64::NAN);
+            let seed = job.run.layout.trial_seed(address);
+            // A deadline is the trial's own; without one the watch is the same for all.
+            let own = timeout.map(|t| Watch::new(job.abandon.clone(), Some(t)));
+            let watch = own.as_ref().unwrap_or(&watch);
+            let result = bound
+                .as_mut()
+                .map_err(|reason| Failure::Failed(reason.clone()))
+                .and_then(|bound| evaluate_one(bound, &candidate, seed, watch, &mut metrics));
+            match result {
+                Err(Failure::Interrupted) => break,
+                Err(Failure::TimedOut) => columns.push_failure(Status::TimedOut, "the trial outlasted limits.timeout"),
+                Err(Failure::Failed(message)) => columns.push_failure(Status::Failed, &message),
+                Ok(()) => columns.push(&metrics),
+            }
+            if clock.strikes() && trial + 1 < job.grant.range.end {
+                report(columns.take(clock.restart_ms(), false));
+            }
+            // Checked here as well, for evaluators too short to look themselves.
+            if job.abandon.load(std::sync::atomic::Ordering::Relaxed) {
+                break;
+            }
+        }
+        report(columns.take(clock.restart_ms(), true));
+        if let Ok(bound) = bound {
+            self.keep(&job.run, bound);
+        }
+    }
+
+    fn take(&mut self, run: &OpenRun) -> Result<Bound, String> {
+        if let Some(position) = self.kept.iter().position(|(id, _)| *id == run.id) {
+            return Ok(self.kept.remove(position).1);
+        }
+        match &run.spec.plan {
+            Plan::SweepOfEvolutions(_, evolve) => {
+                let policy = run.spec.limits.on_failure;
+                NestedEvolution::try_new(&*run.pipeline, evolve, &run.spec.objective, policy)
+                    .map(|nested| Bound::Nested(Box::new(nested)))
+                    .map_err(|error| error.to_string())
+            }
+            _ => Ok(Bound::Plain(run.pipeline.evaluator())),
+        }
+    }
+
+    fn keep(&mut self, run: &OpenRun, bound: Bound) {
+        self.kept.insert(0, (run.id.clone(), bound));
+        self.kept.truncate(EVALUATORS_MAX);
+    }
+}
+
+/// An evaluator that panics costs its trial, not the worker.
+fn evaluate_one(
+    bound: &mut Bound,
+    candidate: &CandidateBuffer,
+    seed: Seed,
+    watch: &Watch,
+    metrics: &mut [f64],
+) -> Result<(), Failure> {
+    let evaluate = AssertUnwindSafe(|| match bound {
+        Bound::Plain(evaluator) => {
+            let trial = Trial { genome: &candidate.genome, settings: &candidate.settings, seed, watch };
+            evaluator.evaluate(&trial, metrics)
+        }
+        Bound::Nested(nested) => nested.evaluate(&candidate.settings, &candidate.overrides, seed, watch, metrics),
+    });
+    catch_unwind(evaluate).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Err(Failure::Failed(format!("the evaluator panicked: {text}")))
+    })
+}
+
+/// The candidate at hand, rebuilt when the next one's turn comes; its replicates share it.
+struct CandidateBuffer {
+    at: Option<u64>,
+    genome: Vec<f64>,
+    settings: Vec<Value>,
+    overrides: Vec<(AxisTarget, Value)>,
+}
+
+impl CandidateBuffer {
+    fn new(run: &OpenRun) -> CandidateBuffer {
+        let dimension = run.pipeline.description().dimension(&run.spec.config) as usize;
+        CandidateBuffer {
+            at: None,
+            genome: vec![0.0; dimension],
+            settings: run.spec.config.clone(),
+            overrides: Vec::new(),
+        }
+    }
+
+    fn set(&mut self, job: &Job, candidate: u64) {
+        if self.at == Some(candidate) {
+            return;
+        }
+        self.at = Some(candidate);
+        if let Some(proposal) = &job.proposal {
+            proposal.candidate(candidate as u32, &mut self.genome);
+            return;
+        }
+        let (Some(sweep), Some(design)) = (job.run.spec.plan.sweep(), &job.run.design) else { return };
+        self.overrides.clear();
+        let mut reshaped = false;
+        for (axis, description) in sweep.axes.iter().enumerate() {
+            let value = design.value(candidate, axis);
+            match &description.target {
+                AxisTarget::Parameter(index) => {
+                    self.settings[*index] = value;
+                    reshaped = true;
+                }
+                AxisTarget::Genome(element) => {
+                    if let (Some(place), Some(x)) = (self.genome.get_mut(*element), value.as_f64()) {
+                        *place = x;
+                    }
+                }
+                target => self.overrides.push((target.clone(), value)),
+            }
+        }
+        if reshaped {
+            // A swept parameter may be the very length of the vector; elements without an axis are 0 in any case.
+            let dimension = job.run.pipeline.description().dimension(&self.settings) as usize;
+            self.genome.resize(dimension, 0.0);
+        }
+    }
+}
+
+/// Outcomes as they are made, row by row; reports have them column by column.
+struct Columns {
+    start: u64,
+    metrics: usize,
+    rows: Vec<f64>,
+    statuses: Vec<Status>,
+    errors: Vec<TrialError>,
+}
+
+impl Columns {
+    fn new(start: u64, metrics: usize) -> Columns {
+        Columns { start, metrics, rows: Vec::new(), statuses: Vec::new(), errors: Vec::new() }
+    }
+
+    fn push(&mut self, metrics: &[f64]) {
+        self.rows.extend_from_slice(metrics);
+        self.statuses.push(Status::Scored);
+    }
+
+    fn push_failure(&mut self, status: Status, message: &str) {
+        let mut from = message.len().saturating_sub(ERROR_BYTES_MAX);
+        while !message.is_char_boundary(from) {
+            from += 1;
+        }
+        self.errors.push(TrialError { offset: self.statuses.len() as u32, message: message[from..].to_owned() });
+        self.rows.extend(std::iter::repeat_n(f64::NAN, self.metrics));
+        self.statuses.push(status);
+    }
+
+    fn take(&mut self, evaluate_ms: f64, last: bool) -> Piece {
+        let trials = self.statuses.len();
+        let range = TrialRange::new(self.start, self.start + trials as u64);
+        let rows = std::mem::take(&mut self.rows);
+        let values = (0..self.metrics).flat_map(|m| rows.iter().skip(m).step_by(self.metrics)).copied().collect();
+        let statuses = std::mem::take(&mut self.statuses);
+        let all_scored = statuses.iter().all(|status| *status == Status::Scored);
+        self.start = range.end;
+        Piece {
+            range,
+            outcomes: Outcomes {
+                trials: trials as u32,
+                metrics: self.metrics as u32,
+                statuses: if all_scored { Vec::new() } else { statuses },
+                values,
+                errors: std::mem::take(&mut self.errors),
+            },
+            evaluate_ms,
+            last,
+        }
+    }
+}
+
+/// Says when it is time to report, looking at the clock seldom enough that tiny trials do not notice.
+struct Stride {
+    started: Instant,
+    looked: Instant,
+    trials: u32,
+    since: u32,
+}
+
+impl Stride {
+    fn new() -> Stride {
+        let now = Instant::now();
+        Stride { started: now, looked: now, trials: 1, since: 0 }
+    }
+
+    fn strikes(&mut self) -> bool {
+        self.since += 1;
+        if self.since < self.trials {
+            return false;
+        }
+        self.since = 0;
+        let now = Instant::now();
+        if now - self.looked < Duration::from_millis(1) {
+            self.trials = self.trials.saturating_mul(2);
+        } else {
+            self.trials = (self.trials / 2).max(1);
+        }
+        self.looked = now;
+        now - self.started >= REPORT_EVERY
+    }
+
+    fn restart_ms(&mut self) -> f64 {
+        let now = Instant::now();
+        let elapsed = (now - self.started).as_secs_f64() * 1000.0;
+        self.started = now;
+        elapsed
+    }
+}

@@ -1,0 +1,302 @@
+//! The doing half of a worker: connects, says hello, runs the slots, and alone speaks the protocol.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use tumble_domain::TrialRange;
+use tumble_pipelines::{Pipeline, registry};
+use tumble_proto::access::{Access, SECRET_METADATA};
+use tumble_proto::v1::workers_client::WorkersClient;
+use tumble_proto::{MESSAGE_BYTES_MAX, describe, outcomes, v1};
+
+use crate::evaluate::Slot;
+use crate::worker::{Action, Event, Grant, Job, Piece, Say, Worker};
+
+/// What a worker is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the coordinator is.
+    pub access: Access,
+    /// Shards evaluated at once.
+    pub slots: usize,
+    /// How long it goes on trying to reach a coordinator that does not answer.
+    pub patience: Duration,
+}
+
+/// Why a worker ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Left,
+    /// It was asked to, and a shard did not end in time; its trials are evaluated elsewhere.
+    LeftInHaste,
+}
+
+/// Why a worker cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The access file's address is no address.
+    #[error("`{0}` is not an address of a coordinator")]
+    Address(String),
+    /// Nobody answers there.
+    #[error("no coordinator answers at {address}: {reason}")]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// What was said last.
+        reason: String,
+    },
+    /// The coordinator refuses this worker.
+    #[error("the coordinator at {address} refuses this worker: {reason}")]
+    Refused {
+        /// Where.
+        address: String,
+        /// Its words.
+        reason: String,
+    },
+}
+
+/// How long a leaving worker waits for its slots.
+const LEAVE_WITHIN: Duration = Duration::from_millis(4500);
+const BACK_OFF_MIN: Duration = Duration::from_millis(50);
+const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+
+/// Serves a coordinator until `leave` resolves, reconnecting when the connection is lost.
+pub async fn run(config: Config, leave: impl Future<Output = ()>) -> Result<Ended, WorkerError> {
+    let address = config.access.address.clone();
+    let endpoint = Endpoint::from_shared(address.clone())
+        .map_err(|_| WorkerError::Address(address.clone()))?
+        .connect_timeout(Duration::from_secs(5))
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(16 << 20)
+        .http2_keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20))
+        .tcp_nodelay(true);
+    let pipelines: Vec<Arc<dyn Pipeline>> = registry::all().into_iter().map(Arc::from).collect();
+    tokio::pin!(leave);
+    let mut last_contact = Instant::now();
+    let mut back_off = BACK_OFF_MIN;
+    loop {
+        let session = tokio::select! {
+            connected = endpoint.connect() => match connected {
+                Ok(channel) => session(&config, &pipelines, channel, &mut leave).await,
+                Err(error) => Err(Status::unavailable(chain(&error))),
+            },
+            () = &mut leave => return Ok(Ended::Left),
+        };
+        let status = match session {
+            Ok(SessionEnd::Left(ended)) => return Ok(ended),
+            Ok(SessionEnd::Lost(status)) => {
+                (last_contact, back_off) = (Instant::now(), BACK_OFF_MIN);
+                status
+            }
+            Err(status) => status,
+        };
+        let reason = status.message().to_owned();
+        if matches!(status.code(), Code::Unauthenticated | Code::FailedPrecondition | Code::InvalidArgument) {
+            return Err(WorkerError::Refused { address, reason });
+        }
+        if last_contact.elapsed() >= config.patience {
+            return Err(WorkerError::Unreachable { address, reason });
+        }
+        tracing::info!(reason, "no connection to the coordinator; trying again");
+        let jitter = f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX);
+        let pause = back_off.mul_f64(0.5 + jitter).min(config.patience.saturating_sub(last_contact.elapsed()));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => back_off = (back_off * 2).min(BACK_OFF_MAX),
+            () = &mut leave => return Ok(Ended::Left),
+        }
+    }
+}
+
+enum SessionEnd {
+    Left(Ended),
+    /// After it had been welcomed.
+    Lost(Status),
+}
+
+async fn session(
+    config: &Config,
+    pipelines: &[Arc<dyn Pipeline>],
+    channel: Channel,
+    leave: &mut (impl Future<Output = ()> + Unpin),
+) -> Result<SessionEnd, Status> {
+    let (say, said) = mpsc::unbounded_channel();
+    let hello = v1::Hello {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: host_name(),
+        process: std::process::id(),
+        slots: config.slots as u32,
+        pipelines: pipelines.iter().map(|p| describe::to_wire(p.description())).collect(),
+    };
+    let send = |kind| say.send(v1::FromWorker { kind: Some(kind) }).map_err(|_| Status::unavailable("the session ended"));
+    send(v1::from_worker::Kind::Hello(hello))?;
+    let secret = MetadataValue::try_from(&config.access.secret)
+        .map_err(|_| Status::unauthenticated("the secret in the access file is malformed"))?;
+    let mut request = Request::new(UnboundedReceiverStream::new(said));
+    request.metadata_mut().insert(SECRET_METADATA, secret);
+    let mut client = WorkersClient::new(channel)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let mut messages = client.session(request).await?.into_inner();
+    let Some(v1::to_worker::Kind::Welcome(welcome)) = messages.message().await?.and_then(|m| m.kind) else {
+        return Err(Status::unavailable("the coordinator closed the session"));
+    };
+    tracing::info!(version = welcome.version, "joined");
+
+    let (evaluated, mut pieces) = mpsc::unbounded_channel();
+    let slots = Slots::start(config.slots, &evaluated);
+    let mut worker = Worker::new(pipelines.to_vec(), config.slots);
+    let mut heartbeat = tokio::time::interval(Duration::from_millis(u64::from(welcome.heartbeat_ms.max(100))));
+    let mut leave_by: Option<tokio::time::Instant> = None;
+    loop {
+        let haste = async {
+            match leave_by {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let event = tokio::select! {
+            biased;
+            Some((slot, piece)) = pieces.recv() => Event::Evaluated { slot, piece },
+            message = messages.message() => match message {
+                Ok(Some(message)) => match read(message) {
+                    Some(event) => event,
+                    None => continue,
+                },
+                Ok(None) => {
+                    slots.abandon();
+                    return Ok(SessionEnd::Lost(Status::unavailable("the coordinator closed the session")));
+                }
+                Err(status) => {
+                    slots.abandon();
+                    return Ok(SessionEnd::Lost(status));
+                }
+            },
+            _ = heartbeat.tick() => {
+                let _ = send(v1::from_worker::Kind::Heartbeat(v1::Heartbeat {}));
+                continue;
+            }
+            () = &mut *leave, if leave_by.is_none() => {
+                leave_by = Some(tokio::time::Instant::now() + LEAVE_WITHIN);
+                Event::LeaveRequested
+            }
+            () = haste => return Ok(SessionEnd::Left(Ended::LeftInHaste)),
+        };
+        for action in worker.handle(event) {
+            match action {
+                Action::Start { slot, job } => slots.give(slot, job),
+                Action::Say(words) => drop(send(write(words))),
+                Action::Quit => {
+                    // Closing our side lets what is said reach the coordinator; it then closes the other.
+                    drop(say);
+                    let rest = async { while let Ok(Some(_)) = messages.message().await {} };
+                    let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
+                    return Ok(SessionEnd::Left(Ended::Left));
+                }
+            }
+        }
+    }
+}
+
+/// The slots' threads. They end when this is dropped and their job is done.
+struct Slots {
+    jobs: Vec<std::sync::mpsc::Sender<Job>>,
+    current: std::cell::RefCell<Vec<Option<Arc<std::sync::atomic::AtomicBool>>>>,
+}
+
+impl Slots {
+    fn start(slots: usize, evaluated: &mpsc::UnboundedSender<(usize, Piece)>) -> Slots {
+        let start = |slot: usize| {
+            let (give, jobs) = std::sync::mpsc::channel::<Job>();
+            let evaluated = evaluated.clone();
+            std::thread::Builder::new()
+                .name(format!("slot-{slot}"))
+                .spawn(move || {
+                    let mut at = Slot::default();
+                    while let Ok(job) = jobs.recv() {
+                        // Nobody listens any more when the session has ended; the job is abandoned then.
+                        at.evaluate(&job, |piece| drop(evaluated.send((slot, piece))));
+                    }
+                })
+                .expect("the system has a thread left");
+            give
+        };
+        Slots { jobs: (0..slots).map(start).collect(), current: vec![None; slots].into() }
+    }
+
+    fn give(&self, slot: usize, job: Job) {
+        self.current.borrow_mut()[slot] = Some(job.abandon.clone());
+        self.jobs[slot].send(job).expect("a slot lives as long as its session");
+    }
+
+    /// Has every slot give up its job: the session is lost, and with it the leases.
+    fn abandon(&self) {
+        for abandon in self.current.borrow().iter().flatten() {
+            abandon.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+fn read(message: v1::ToWorker) -> Option<Event> {
+    use v1::to_worker::Kind;
+    Some(match message.kind? {
+        Kind::Welcome(_) => return None,
+        Kind::OpenRun(open) => Event::Opened { run: open.run.into(), run_toml: open.run_toml },
+        Kind::Proposal(chunk) => Event::ProposalPiece {
+            run: chunk.run.into(),
+            generation: chunk.generation,
+            hash: chunk.hash,
+            length: chunk.length,
+            offset: chunk.offset,
+            bytes: chunk.bytes.to_vec(),
+        },
+        Kind::Grant(grant) => Event::Granted(Grant {
+            lease: grant.lease,
+            run: grant.run.into(),
+            generation: grant.generation,
+            range: TrialRange::new(grant.first_trial, grant.first_trial.saturating_add(grant.trials)),
+        }),
+        Kind::CloseRun(close) => Event::Closed { run: close.run.into() },
+    })
+}
+
+fn write(say: Say) -> v1::from_worker::Kind {
+    use v1::from_worker::Kind;
+    match say {
+        Say::Leaving => Kind::Leaving(v1::Leaving {}),
+        Say::CannotRun { run, reason } => Kind::CannotRun(v1::CannotRun { run: run.to_string(), reason }),
+        Say::Report { lease, run, piece } => {
+            let packed = outcomes::pack(&piece.outcomes);
+            Kind::Report(v1::Report {
+                lease,
+                run: run.to_string(),
+                first_trial: piece.range.start,
+                hash: blake3::hash(&packed).as_bytes()[..16].to_vec(),
+                outcomes: packed.into(),
+                evaluate_ms: piece.evaluate_ms,
+                last: piece.last,
+            })
+        }
+    }
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
