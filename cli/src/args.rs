@@ -1,0 +1,236 @@
+//! The command line as it is typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum, ValueHint};
+use tumble_runfile::Override;
+
+/// Runs a million independent evaluations: evolves a population, or sweeps a model, over worker processes.
+///
+/// A run file (TOML) names a pipeline and what to try. `tumble run FILE` does everything on this machine; the other
+/// commands run the same parts apart. Results are Parquet tables.
+///
+/// Exit codes: 0 complete, 1 internal error, 2 usage or invalid run file, 3 finished but some trials failed, 4 stopped
+/// and can be resumed, 5 coordinator unreachable or refusing, 6 results disagree, 128+n signal n.
+#[derive(Debug, Parser)]
+#[command(name = "tumble", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// How results are printed: text for people, or one JSON value.
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text, env = "TUMBLE_OUTPUT")]
+    pub(crate) output: OutputFormat,
+
+    /// No progress and no notes; results and errors only.
+    #[arg(long, short, global = true, env = "TUMBLE_QUIET")]
+    pub(crate) quiet: bool,
+
+    /// What is logged to stderr: error, warn, info, debug, or a filter such as `tumble_coordinator=debug`.
+    #[arg(long, global = true, default_value = "warn", env = "TUMBLE_LOG")]
+    pub(crate) log: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a run file on this machine: a coordinator and worker processes, progress, tables, a summary.
+    Run(RunArgs),
+    /// Check a run file without running it: every problem with its place; trials, columns and size if there is none.
+    Check(CheckArgs),
+    /// List the pipelines, or describe one: parameters, metrics, source.
+    Pipelines(NameArgs),
+    /// List the strategies of `[evolve]`, or describe one: parameters, defaults, cost, source.
+    Strategies(NameArgs),
+    /// List the designs of `[sweep]`, or describe one.
+    Designs(NameArgs),
+    /// Start a long-lived coordinator that takes runs from clients and lends them to workers.
+    Coordinator(CoordinatorArgs),
+    /// Start a worker that serves a coordinator until it is told to stop.
+    Worker(WorkerArgs),
+    /// Submit a run file to a coordinator; prints the run's id.
+    Submit(SubmitArgs),
+    /// List a coordinator's runs.
+    List(ClientArgs),
+    /// Show how one run stands.
+    Status(RunNameArgs),
+    /// Follow one run until it ends.
+    Watch(RunNameArgs),
+    /// Wait until a run ends, and exit as it did: 0, 3 or 6; or 4 if it was stopped or goes on after the timeout.
+    Wait(WaitArgs),
+    /// End a run now. What is complete of its tables stays.
+    Cancel(RunNameArgs),
+    /// Let a run that was stopped by its wall limit go on.
+    Resume(RunNameArgs),
+    /// Show the results in a run's folder: the summary and a plot.
+    Show(ShowArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FileArgs {
+    /// Override a setting of the run file, as `evolve.sigma=0.5`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_override)]
+    pub(crate) overrides: Vec<Override>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// The run file. With `--resume` it may be left out: the folder has its own.
+    #[arg(value_hint = ValueHint::FilePath, required_unless_present = "resume")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// How many worker processes; by default one for each core that this process may use.
+    #[arg(long, env = "TUMBLE_WORKERS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) workers: Option<u32>,
+
+    /// The folder for the tables; it must not exist. By default `runs/<name>-<id>`.
+    #[arg(long, value_hint = ValueHint::DirPath)]
+    pub(crate) out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) file_args: FileArgs,
+
+    /// Complete the run in `--out` that was stopped or killed.
+    #[arg(long, requires = "out")]
+    pub(crate) resume: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// The run file.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) file_args: FileArgs,
+
+    /// Print the run as it is understood, with every default filled in, instead of the summary.
+    #[arg(long)]
+    pub(crate) canonical: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct NameArgs {
+    /// Which one; all of them if left out.
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CoordinatorArgs {
+    /// Where to listen. Only loopback addresses are taken until connections are encrypted.
+    #[arg(long, default_value = "127.0.0.1:4717", env = "TUMBLE_LISTEN")]
+    pub(crate) listen: SocketAddr,
+
+    /// The folder of the journal and of the access files `worker.access` and `client.access`.
+    #[arg(long, value_hint = ValueHint::DirPath, default_value_os_t = default_state(), env = "TUMBLE_STATE")]
+    pub(crate) state: PathBuf,
+
+    /// The folder under which each run gets its own.
+    #[arg(long, value_hint = ValueHint::DirPath, default_value = "runs", env = "TUMBLE_OUT")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct WorkerArgs {
+    /// The access file that the coordinator wrote for workers.
+    #[arg(long, value_hint = ValueHint::FilePath, default_value_os_t = default_state().join("worker.access"),
+          env = "TUMBLE_WORKER_ACCESS")]
+    pub(crate) access: PathBuf,
+
+    /// Shards evaluated at once; by default one for each core that this process may use.
+    #[arg(long, env = "TUMBLE_SLOTS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) slots: Option<u32>,
+
+    /// How long to go on trying to reach a coordinator that does not answer.
+    #[arg(long, default_value = "10m", value_parser = parse_duration)]
+    pub(crate) patience: Duration,
+
+    /// Leave when standard input closes, so that a worker never outlives the process that started it.
+    #[arg(long, hide = true)]
+    pub(crate) leash: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClientArgs {
+    /// The access file that the coordinator wrote for clients.
+    #[arg(long, value_hint = ValueHint::FilePath, default_value_os_t = default_state().join("client.access"),
+          env = "TUMBLE_CLIENT_ACCESS")]
+    pub(crate) access: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SubmitArgs {
+    /// The run file.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) file_args: FileArgs,
+
+    /// Submitting twice under one key gives one run; by default every submission is a new run.
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunNameArgs {
+    /// An id, a name (the newest run of that name) or `last`.
+    #[arg(default_value = "last")]
+    pub(crate) run: String,
+
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct WaitArgs {
+    #[command(flatten)]
+    pub(crate) run: RunNameArgs,
+
+    /// Give up after so long, as `90s` or `2h`; the run goes on.
+    #[arg(long, value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowArgs {
+    /// The run's folder.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+}
+
+fn parse_override(text: &str) -> Result<Override, String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok(Override { key: key.trim().to_owned(), value: value.trim().to_owned() })
+        }
+        _ => Err("expected KEY=VALUE, such as `evolve.sigma=0.5`".to_owned()),
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    tumble_runfile::parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// Where a coordinator keeps its state unless told otherwise: the folder that the XDG base directory specification names
+/// for state.
+fn default_state() -> PathBuf {
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    state.or_else(home).unwrap_or_else(|| PathBuf::from(".")).join("tumble")
+}

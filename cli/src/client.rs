@@ -1,0 +1,79 @@
+//! A client's connection to a coordinator.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use tumble_proto::access::{Access, SECRET_METADATA};
+use tumble_proto::v1;
+use tumble_proto::v1::runs_client::RunsClient;
+
+use crate::exit::{Exit, Failure};
+
+pub(crate) type Client = RunsClient<InterceptedService<Channel, ShowSecret>>;
+
+/// Shows the secret with every request.
+#[derive(Clone)]
+pub(crate) struct ShowSecret(MetadataValue<Ascii>);
+
+impl Interceptor for ShowSecret {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert(SECRET_METADATA, self.0.clone());
+        Ok(request)
+    }
+}
+
+/// Connects with an access file.
+pub(crate) async fn connect(access: &Path) -> Result<Client, Failure> {
+    let access = Access::read(access).map_err(|error| {
+        Failure::unreachable(format!("{error}; `tumble coordinator` writes it into its state folder (--access names another)"))
+    })?;
+    connect_to(&access).await
+}
+
+pub(crate) async fn connect_to(access: &Access) -> Result<Client, Failure> {
+    let unreachable = |reason: &dyn std::fmt::Display| {
+        Failure::unreachable(format!("no coordinator answers at {}: {reason}; is `tumble coordinator` running?", access.address))
+    };
+    let endpoint = Endpoint::from_shared(access.address.clone()).map_err(|error| unreachable(&error))?;
+    let channel = endpoint
+        .connect_timeout(Duration::from_secs(5))
+        .tcp_nodelay(true)
+        .connect()
+        .await
+        .map_err(|error| unreachable(&std::error::Error::source(&error).map_or(error.to_string(), |e| e.to_string())))?;
+    let secret = MetadataValue::try_from(&access.secret)
+        .map_err(|_| Failure::unreachable("the secret in the access file is malformed"))?;
+    Ok(RunsClient::with_interceptor(channel, ShowSecret(secret)))
+}
+
+/// What a refusal means for the exit code.
+pub(crate) fn refused(status: Status) -> Failure {
+    let exit = match status.code() {
+        Code::NotFound | Code::FailedPrecondition | Code::InvalidArgument => Exit::Usage,
+        Code::Unavailable | Code::Unauthenticated | Code::DeadlineExceeded | Code::ResourceExhausted => Exit::Unreachable,
+        _ => Exit::Internal,
+    };
+    Failure { exit, message: status.message().to_owned() }
+}
+
+/// A run whose end is known, and how to exit for it.
+pub(crate) fn exit_of(view: &v1::RunView) -> Exit {
+    match view.state() {
+        v1::RunState::Finished if view.disagreements > 0 => Exit::Disagreed,
+        v1::RunState::Finished if view.trials_failed > 0 => Exit::TrialsFailed,
+        v1::RunState::Finished => Exit::Complete,
+        v1::RunState::Failed => Exit::TrialsFailed,
+        _ => Exit::Stopped,
+    }
+}
+
+/// Whether nothing more will happen to the run by itself.
+pub(crate) fn is_over(view: &v1::RunView) -> bool {
+    use v1::RunState::{Cancelled, Failed, Finished, Suspended};
+    matches!(view.state(), Finished | Cancelled | Suspended | Failed)
+}

@@ -1,0 +1,208 @@
+//! What a client asks of a coordinator: submit, list, status, watch, wait, cancel, resume.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use tumble_proto::{describe, v1};
+
+use crate::args::{ClientArgs, RunNameArgs, SubmitArgs, WaitArgs};
+use crate::client::{self, Client, connect, exit_of, is_over, refused};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, duration, grouped, number, size};
+use crate::progress::Progress;
+use crate::runfile;
+
+pub(crate) async fn submit(args: SubmitArgs, output: Output) -> Result<Exit, Failure> {
+    let understood = runfile::read(&args.file, &args.file_args.overrides, output)?;
+    let mut client = connect(&args.client.access).await?;
+    let request = v1::SubmitRequest {
+        key: args.key.unwrap_or_else(fresh_key),
+        run_toml: tumble_runfile::canonical(&understood.spec, &understood.inner),
+        pipeline: Some(describe::to_wire(&understood.inner)),
+    };
+    let view = client.submit(request).await.map_err(refused)?.into_inner();
+    output.result(&view.run, || view_json(&view));
+    Ok(Exit::Complete)
+}
+
+/// A key that no other submission has.
+fn fresh_key() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.as_nanos());
+    format!("{}-{now}", std::process::id())
+}
+
+pub(crate) async fn list(args: ClientArgs, output: Output) -> Result<Exit, Failure> {
+    let mut client = connect(&args.access).await?;
+    let listing = client.list(v1::ListRequest {}).await.map_err(refused)?.into_inner();
+    let width = listing.runs.iter().map(|v| v.run.len()).max().unwrap_or(3).max(3);
+    let mut text = format!("{:width$}  {:10}  {:>6}  {:>15}  best\n", "run", "state", "done", "trials");
+    for view in &listing.runs {
+        let done = 100.0 * view.trials_done as f64 / view.trials.max(1) as f64;
+        let best = view.best.map_or("-".to_owned(), number);
+        let _ = writeln!(
+            text,
+            "{:width$}  {:10}  {done:>5.1}%  {:>15}  {best}",
+            view.run,
+            state_name(view.state()),
+            grouped(view.trials)
+        );
+    }
+    let _ = writeln!(text, "{} workers, {} slots", listing.workers, listing.slots);
+    output.result(text, || {
+        json!({
+            "runs": listing.runs.iter().map(view_json).collect::<Vec<_>>(),
+            "workers": listing.workers,
+            "slots": listing.slots,
+        })
+    });
+    Ok(Exit::Complete)
+}
+
+pub(crate) async fn status(args: RunNameArgs, output: Output) -> Result<Exit, Failure> {
+    let mut client = connect(&args.client.access).await?;
+    let view = client.get(v1::RunRequest { run: args.run }).await.map_err(refused)?.into_inner();
+    output.result(view_text(&view), || view_json(&view));
+    Ok(Exit::Complete)
+}
+
+pub(crate) async fn watch(args: RunNameArgs, output: Output) -> Result<Exit, Failure> {
+    let mut client = connect(&args.client.access).await?;
+    let mut progress = Progress::new(output);
+    let view = follow(&mut client, &args.run, |view| progress.update(view)).await?;
+    progress.end();
+    output.result(view_text(&view), || view_json(&view));
+    Ok(exit_of(&view))
+}
+
+pub(crate) async fn wait(args: WaitArgs, output: Output) -> Result<Exit, Failure> {
+    let mut client = connect(&args.run.client.access).await?;
+    let mut latest = client.get(v1::RunRequest { run: args.run.run.clone() }).await.map_err(refused)?.into_inner();
+    let run = latest.run.clone();
+    let waiting = follow(&mut client, &run, |view| latest = view.clone());
+    let ended = match args.timeout {
+        Some(timeout) => tokio::time::timeout(timeout, waiting).await.ok().transpose()?,
+        None => Some(waiting.await?),
+    };
+    let exit = ended.as_ref().map_or(Exit::Stopped, exit_of);
+    let view = ended.unwrap_or(latest);
+    output.result(view_text(&view), || view_json(&view));
+    Ok(exit)
+}
+
+pub(crate) async fn cancel(args: RunNameArgs, output: Output) -> Result<Exit, Failure> {
+    let mut client = connect(&args.client.access).await?;
+    client.cancel(v1::RunRequest { run: args.run.clone() }).await.map_err(refused)?;
+    let view = follow(&mut client, &args.run, |_| ()).await?;
+    output.result(view_text(&view), || view_json(&view));
+    Ok(Exit::Complete)
+}
+
+pub(crate) async fn resume(args: RunNameArgs, output: Output) -> Result<Exit, Failure> {
+    let mut client = connect(&args.client.access).await?;
+    let view = client.resume(v1::RunRequest { run: args.run }).await.map_err(refused)?.into_inner();
+    output.result(view_text(&view), || view_json(&view));
+    Ok(Exit::Complete)
+}
+
+/// Follows a run to its end; `each` sees every view. A coordinator that restarts is found again.
+pub(crate) async fn follow(
+    client: &mut Client,
+    run: &str,
+    mut each: impl FnMut(&v1::RunView),
+) -> Result<v1::RunView, Failure> {
+    let mut failures = 0;
+    loop {
+        let lost = match client.watch(v1::RunRequest { run: run.to_owned() }).await {
+            Ok(stream) => {
+                let mut views = stream.into_inner();
+                loop {
+                    match views.message().await {
+                        Ok(Some(view)) => {
+                            failures = 0;
+                            each(&view);
+                            if is_over(&view) {
+                                return Ok(view);
+                            }
+                        }
+                        Ok(None) => break tonic::Status::unavailable("the coordinator closed the stream"),
+                        Err(status) => break status,
+                    }
+                }
+            }
+            Err(status) => status,
+        };
+        failures += 1;
+        if failures > 60 || client::refused(lost.clone()).exit == Exit::Usage {
+            return Err(refused(lost));
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+pub(crate) fn state_name(state: v1::RunState) -> &'static str {
+    match state {
+        v1::RunState::Unspecified => "unknown",
+        v1::RunState::Waiting => "waiting",
+        v1::RunState::Running => "running",
+        v1::RunState::Finishing => "finishing",
+        v1::RunState::Finished => "finished",
+        v1::RunState::Cancelled => "cancelled",
+        v1::RunState::Suspended => "suspended",
+        v1::RunState::Failed => "failed",
+    }
+}
+
+fn view_text(view: &v1::RunView) -> String {
+    let mut text = format!("{}  {}", view.run, state_name(view.state()));
+    if !view.reason.is_empty() {
+        let _ = write!(text, ": {}", view.reason);
+    }
+    let _ = write!(text, "\ntrials   {} / {}", grouped(view.trials_done), grouped(view.trials));
+    if view.trials_failed > 0 {
+        let _ = write!(text, ", {} failed", grouped(view.trials_failed));
+    }
+    if view.generations > 0 {
+        let _ = write!(text, "\ngeneration {} / {}", grouped(view.generation.into()), grouped(view.generations.into()));
+    }
+    if let Some(best) = view.best {
+        let _ = write!(text, "\nbest     {} {}", view.objective.trim_start_matches('-'), number(best));
+    }
+    if view.disagreements > 0 {
+        let _ = write!(text, "\nDISAGREE {} trials gave different results when evaluated again", view.disagreements);
+    }
+    let _ = write!(
+        text,
+        "\ntime     {} with {} workers at the moment\nwire     {} down, {} up\ntables   {}\n",
+        duration(view.elapsed_ms as f64 / 1000.0),
+        view.workers,
+        size(view.bytes_down),
+        size(view.bytes_up),
+        view.folder
+    );
+    text
+}
+
+pub(crate) fn view_json(view: &v1::RunView) -> Json {
+    json!({
+        "run": view.run,
+        "name": view.name,
+        "pipeline": view.pipeline,
+        "state": state_name(view.state()),
+        "reason": view.reason,
+        "trials": view.trials,
+        "trials_done": view.trials_done,
+        "trials_failed": view.trials_failed,
+        "generation": view.generation,
+        "generations": view.generations,
+        "objective": view.objective,
+        "best": view.best,
+        "folder": view.folder,
+        "seconds": view.elapsed_ms as f64 / 1000.0,
+        "workers": view.workers,
+        "bytes_down": view.bytes_down,
+        "bytes_up": view.bytes_up,
+        "disagreements": view.disagreements,
+        "parts": view.parts,
+    })
+}

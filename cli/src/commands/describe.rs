@@ -1,0 +1,183 @@
+//! `tumble pipelines`, `tumble strategies`, `tumble designs`: pages made from the same descriptions that check run files.
+
+use std::fmt::Write;
+
+use serde_json::{Value as Json, json};
+use tumble_domain::nearest::nearest;
+use tumble_domain::{GenomeLength, Parameter, PipelineDescription, Value};
+use tumble_search::{StrategyDescription, designs, strategies};
+
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::runfile;
+
+pub(crate) fn pipelines(name: Option<&str>, output: Output) -> Result<Exit, Failure> {
+    let all = runfile::pipelines();
+    match name {
+        None => list("pipeline", all.iter().map(|p| (p.name.as_str(), p.summary.as_str())), output),
+        Some(name) => {
+            let found = find("pipeline", name, &all, |p| &p.name)?;
+            output.result(pipeline_page(found), || pipeline_json(found));
+        }
+    }
+    Ok(Exit::Complete)
+}
+
+pub(crate) fn strategies(name: Option<&str>, output: Output) -> Result<Exit, Failure> {
+    let all = strategies::all();
+    match name {
+        None => list("strategy", all.iter().map(|s| (s.name, s.summary)), output),
+        Some(name) => {
+            let found = find("strategy", name, all, |s| s.name)?;
+            output.result(strategy_page(found), || {
+                json!({
+                    "name": found.name, "summary": found.summary, "advice": found.advice, "source": found.source,
+                    "cost": found.cost, "population": found.population,
+                    "parameters": found.parameters.iter().map(parameter_json).collect::<Vec<_>>(),
+                })
+            });
+        }
+    }
+    Ok(Exit::Complete)
+}
+
+pub(crate) fn designs(name: Option<&str>, output: Output) -> Result<Exit, Failure> {
+    let all = designs::descriptions();
+    match name {
+        None => list("design", all.iter().map(|d| (d.name, d.summary)), output),
+        Some(name) => {
+            let d = find("design", name, all, |d| d.name)?;
+            let text = format!(
+                "{}: {}\n\nuse for  {}\nneeds    {}\nsource   {}\n",
+                d.name, d.summary, d.advice, d.needs, d.source
+            );
+            output.result(text, || {
+                json!({ "name": d.name, "summary": d.summary, "advice": d.advice, "needs": d.needs, "source": d.source })
+            });
+        }
+    }
+    Ok(Exit::Complete)
+}
+
+fn list<'a>(noun: &str, rows: impl Iterator<Item = (&'a str, &'a str)> + Clone, output: Output) {
+    let width = rows.clone().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let mut text: String = rows.clone().map(|(name, summary)| format!("{name:width$}  {summary}\n")).collect();
+    let plural = if noun == "strategy" { "strategies".to_owned() } else { format!("{noun}s") };
+    let _ = writeln!(text, "\n`tumble {plural} NAME` describes one.");
+    output.result(text, || rows.map(|(name, summary)| json!({ "name": name, "summary": summary })).collect());
+}
+
+fn find<'a, T>(noun: &str, name: &str, all: &'a [T], name_of: impl Fn(&T) -> &str) -> Result<&'a T, Failure> {
+    all.iter().find(|item| name_of(item) == name).ok_or_else(|| {
+        let hint = match nearest(name, all.iter().map(&name_of)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are {}", all.iter().map(|i| format!("`{}`", name_of(i))).collect::<Vec<_>>().join(", ")),
+        };
+        Failure::usage(format!("unknown {noun} `{name}`; {hint}"))
+    })
+}
+
+fn pipeline_page(p: &PipelineDescription) -> String {
+    let mut text = format!("{} (version {}): {}\n\nsource     {}\n", p.name, p.version, p.summary, p.source);
+    let _ = writeln!(text, "objective  {} (by default)", p.objective.as_written());
+    if let Some(genome) = &p.genome {
+        let length = match &genome.length {
+            GenomeLength::Fixed(n) => format!("{n} numbers"),
+            GenomeLength::Parameter(name) => format!("`{name}` numbers"),
+        };
+        let bounds = genome.bounds.map_or("unbounded".to_owned(), |(lo, hi)| format!("{lo} to {hi}"));
+        let _ = writeln!(text, "evolves    `{}`, {length}, {bounds}: {}", genome.name, genome.summary);
+    }
+    text += "\nparameters of [config], and axes of [sweep.axes]\n";
+    text += &parameter_list(&p.parameters);
+    text += "\nmetrics\n";
+    let width = p.metrics.iter().map(|m| m.name.len()).max().unwrap_or(0);
+    for metric in &p.metrics {
+        let unit = if metric.unit.is_empty() { String::new() } else { format!(" ({})", metric.unit) };
+        let _ = writeln!(text, "  {:width$}  {}{unit}", metric.name, metric.summary);
+    }
+    text
+}
+
+fn strategy_page(s: &StrategyDescription) -> String {
+    format!(
+        "{}: {}\n\nuse for     {}\nsource      {}\ncost        {}\npopulation  {}\n\nparameters of [evolve]\n{}",
+        s.name,
+        s.summary,
+        s.advice,
+        s.source,
+        s.cost,
+        s.population,
+        parameter_list(&s.parameters)
+    )
+}
+
+fn parameter_list(parameters: &[Parameter]) -> String {
+    let heads: Vec<String> = parameters
+        .iter()
+        .map(|p| {
+            let unit = if p.unit.is_empty() { String::new() } else { format!(" {}", p.unit) };
+            let default = p.default.as_ref().map_or("formula".to_owned(), Value::to_string);
+            format!("{} = {default}{unit}", p.name)
+        })
+        .collect();
+    let width = heads.iter().map(String::len).max().unwrap_or(0);
+    let mut text = String::new();
+    for (parameter, head) in parameters.iter().zip(heads) {
+        let bounds = parameter.bounds.map_or(String::new(), |(lo, hi)| format!(", {lo} to {hi}"));
+        let choices = match parameter.choices.len() {
+            0 => String::new(),
+            1..=12 => format!(" [{}]", parameter.choices.join(", ")),
+            n => format!(" [{}, … {n} in all]", parameter.choices[..4].join(", ")),
+        };
+        let _ = writeln!(text, "  {head:width$}  {}{bounds}{choices}: {}", parameter.kind.name(), parameter.summary);
+    }
+    text
+}
+
+fn pipeline_json(p: &PipelineDescription) -> Json {
+    json!({
+        "name": p.name,
+        "version": p.version,
+        "summary": p.summary,
+        "source": p.source,
+        "objective": p.objective.as_written(),
+        "genome": p.genome.as_ref().map(|g| json!({
+            "name": g.name,
+            "length": match &g.length {
+                GenomeLength::Fixed(n) => json!(n),
+                GenomeLength::Parameter(name) => json!(name),
+            },
+            "bounds": g.bounds.map(|(lo, hi)| [lo, hi]),
+            "summary": g.summary,
+        })),
+        "parameters": p.parameters.iter().map(parameter_json).collect::<Vec<_>>(),
+        "metrics": p.metrics.iter()
+            .map(|m| json!({ "name": m.name, "unit": m.unit, "summary": m.summary }))
+            .collect::<Vec<_>>(),
+    })
+}
+
+fn parameter_json(p: &Parameter) -> Json {
+    json!({
+        "name": p.name,
+        "type": p.kind.name(),
+        "unit": p.unit,
+        "default": p.default.as_ref().map(value_json),
+        "bounds": p.bounds.map(|(lo, hi)| [lo, hi]),
+        "choices": p.choices,
+        "summary": p.summary,
+    })
+}
+
+fn value_json(value: &Value) -> Json {
+    match value {
+        // JSON has no infinity: it is written as the run file spells it.
+        Value::Float(x) if !x.is_finite() => json!(value.to_string()),
+        Value::Float(x) => json!(x),
+        Value::Integer(i) => json!(i),
+        Value::Boolean(b) => json!(b),
+        Value::Text(s) => json!(&**s),
+        Value::List(items) => items.iter().map(value_json).collect(),
+    }
+}

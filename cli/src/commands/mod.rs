@@ -1,0 +1,52 @@
+//! A file for each group of commands.
+
+mod check;
+mod clients;
+mod describe;
+mod processes;
+mod run;
+
+use std::future::Future;
+
+use clap::CommandFactory;
+
+use crate::args::{Args, Command};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::result;
+
+pub(crate) fn dispatch(args: Args, output: Output) -> Result<Exit, Failure> {
+    match args.command {
+        Command::Run(args) => wait_for(run::run(args, output)),
+        Command::Check(args) => check::check(&args, output),
+        Command::Pipelines(args) => describe::pipelines(args.name.as_deref(), output),
+        Command::Strategies(args) => describe::strategies(args.name.as_deref(), output),
+        Command::Designs(args) => describe::designs(args.name.as_deref(), output),
+        Command::Coordinator(args) => wait_for(processes::coordinator(args, output)),
+        Command::Worker(args) => wait_for(processes::worker(args, output)),
+        Command::Submit(args) => wait_for(clients::submit(args, output)),
+        Command::List(args) => wait_for(clients::list(args, output)),
+        Command::Status(args) => wait_for(clients::status(args, output)),
+        Command::Watch(args) => wait_for(clients::watch(args, output)),
+        Command::Wait(args) => wait_for(clients::wait(args, output)),
+        Command::Cancel(args) => wait_for(clients::cancel(args, output)),
+        Command::Resume(args) => wait_for(clients::resume(args, output)),
+        Command::Show(args) => result::show(&args.folder, output).map(|()| Exit::Complete),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "tumble", &mut std::io::stdout());
+            Ok(Exit::Complete)
+        }
+    }
+}
+
+/// Runs one command's future; threads that still work when it is done (a slot in the middle of a trial) are left behind.
+fn wait_for(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(format!("failed to start: {error}")))?;
+    let exit = runtime.block_on(command);
+    runtime.shutdown_background();
+    exit
+}

@@ -1,0 +1,162 @@
+//! `tumble run`: a coordinator in this process, workers in processes of their own, the real protocol between them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use tumble_coordinator::folder::new_run_id;
+use tumble_coordinator::{Config, Folders, Server};
+use tumble_proto::{describe, v1};
+use tumble_runfile::Understood;
+
+use crate::args::RunArgs;
+use crate::client::{connect_to, exit_of, refused};
+use crate::commands::clients::follow;
+use crate::commands::processes::serve_failure;
+use crate::exit::{Exit, Failure};
+use crate::local::{LocalWorkers, cores};
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::result;
+use crate::runfile;
+use crate::signals::{stop_requests, stopped};
+
+/// The state folder within a run's folder while the run is not complete.
+const STATE: &str = ".tumble";
+
+pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> {
+    let (understood, folder) = if args.resume { resumed(&args, output)? } else { fresh(&args, output)? };
+    let state = folder.join(STATE);
+    if args.resume && !state.exists() {
+        output.note(format!("{} is complete already", folder.display()));
+        result::show(&folder, output)?;
+        return Ok(Exit::Complete);
+    }
+    let asked = stop_requests();
+    let config = Config {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        state: state.clone(),
+        folders: Folders::Exactly(folder.clone()),
+        limits: tumble_core::Limits::default(),
+    };
+    let mut server = Server::start(config).await.map_err(serve_failure)?;
+    let mut client = connect_to(&server.client_access).await?;
+    // One key: after a crash the same run goes on instead of a second one.
+    let request = v1::SubmitRequest {
+        key: "run".to_owned(),
+        run_toml: tumble_runfile::canonical(&understood.spec, &understood.inner),
+        pipeline: Some(describe::to_wire(&understood.inner)),
+    };
+    let mut view = client.submit(request).await.map_err(refused)?.into_inner();
+    if view.state() == v1::RunState::Suspended {
+        let request = v1::RunRequest { run: view.run.clone() };
+        view = client.resume(request).await.map_err(refused)?.into_inner();
+    }
+    let count = args.workers.unwrap_or_else(cores);
+    let mut workers = LocalWorkers::start(count, &state.join("worker.access"), &state.join("workers.log"))?;
+    output.note(format!("{}: {count} workers, tables in {}", view.run, folder.display()));
+
+    let mut progress = Progress::new(output);
+    let run = view.run.clone();
+    let ended = tokio::select! {
+        view = follow(&mut client, &run, |view| progress.update(view)) => view.map(Some),
+        failed = workers.replace_dead() => failed.map(|()| None),
+        ended = server.ended() => ended.map(|()| None).map_err(serve_failure),
+        () = stopped(asked) => Ok(None),
+    };
+    progress.end();
+    let resume = format!("tumble run --resume --out {}", folder.display());
+    if matches!(ended, Ok(None)) {
+        output.note("stopping: workers report what they have finished (once more Ctrl-C stops at once)");
+    }
+    workers.leave().await;
+    let stopped = server.stop().await.map_err(serve_failure);
+    let view = ended.map_err(|failure| hint(failure, &resume))?;
+    stopped.map_err(|failure| hint(failure, &resume))?;
+    match view {
+        Some(view) if view.state() != v1::RunState::Suspended => {
+            std::fs::remove_dir_all(&state)
+                .map_err(|error| Failure::internal(format!("failed to tidy {}: {error}", state.display())))?;
+            result::show(&folder, output)?;
+            if view.state() == v1::RunState::Failed {
+                return Err(Failure { exit: Exit::TrialsFailed, message: view.reason });
+            }
+            Ok(exit_of(&view))
+        }
+        suspended => {
+            let why = suspended.map_or("interrupted".to_owned(), |view| view.reason);
+            let value = serde_json::json!({ "state": "stopped", "reason": why, "folder": folder, "resume": resume });
+            output.result(format!("stopped ({why}); go on with\n  {resume}"), || value);
+            Ok(Exit::Stopped)
+        }
+    }
+}
+
+fn hint(failure: Failure, resume: &str) -> Failure {
+    Failure { message: format!("{failure}\nwhat is acknowledged is kept; when the cause is gone, go on with\n  {resume}"), ..failure }
+}
+
+/// A run that begins: its folder must not hold anything.
+fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf), Failure> {
+    let file = args.file.as_deref().expect("clap requires it without --resume");
+    let understood = runfile::read(file, &args.file_args.overrides, output)?;
+    let folder = match &args.out {
+        Some(out) => out.clone(),
+        None => Path::new("runs").join(&*new_run_id(&understood.spec.name).0),
+    };
+    match std::fs::read_dir(&folder).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => {
+            let way = if folder.join(STATE).exists() {
+                format!("complete it with `tumble run --resume --out {}`, or choose another --out", folder.display())
+            } else {
+                "choose another --out, or remove it".to_owned()
+            };
+            return Err(Failure::usage(format!("the folder {} exists and is not empty; {way}", folder.display())));
+        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::usage(format!("the folder {} cannot be used: {error}", folder.display())));
+        }
+        _ => {}
+    }
+    let folder = std::path::absolute(&folder)
+        .map_err(|error| Failure::usage(format!("the folder {} cannot be used: {error}", folder.display())))?;
+    Ok((understood, folder))
+}
+
+/// A run that goes on: the folder has its run file, and one that is given besides must mean the same.
+fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf), Failure> {
+    let folder = args.out.as_deref().expect("clap requires it with --resume");
+    let recorded_path = folder.join("run.toml");
+    if !recorded_path.exists() {
+        return Err(Failure::usage(format!(
+            "{} holds no run to resume (there is no run.toml in it); begin one without --resume",
+            folder.display()
+        )));
+    }
+    let recorded = runfile::read(&recorded_path, &[], output)?;
+    if args.file.is_some() || !args.file_args.overrides.is_empty() {
+        let file = args.file.as_deref().unwrap_or(&recorded_path);
+        let given = runfile::read(file, &args.file_args.overrides, output)?;
+        let (ours, theirs) = (
+            tumble_runfile::canonical(&recorded.spec, &recorded.inner),
+            tumble_runfile::canonical(&given.spec, &given.inner),
+        );
+        if let Some((was, is)) = ours.lines().zip(theirs.lines()).find(|(was, is)| was != is) {
+            return Err(Failure::usage(format!(
+                "{} is not the run in {}: there `{was}`, here `{is}`; leave the file out to go on with the recorded one",
+                file.display(),
+                folder.display()
+            )));
+        }
+        if ours != theirs {
+            return Err(Failure::usage(format!(
+                "{} is not the run in {}; leave the file out to go on with the recorded one",
+                file.display(),
+                folder.display()
+            )));
+        }
+    }
+    let folder = std::path::absolute(folder)
+        .map_err(|error| Failure::usage(format!("the folder {} cannot be used: {error}", folder.display())))?;
+    Ok((recorded, folder))
+}
+

@@ -1,0 +1,108 @@
+//! How a run comes along: a bar on a terminal, plain lines in a log, nothing when quiet.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tumble_proto::v1::{RunState, RunView};
+
+use crate::output::{Output, duration, grouped, number};
+
+/// In a log, a line at least this far apart; the distance grows with the run, so that a long one does not fill the log.
+const LINE_EVERY_MIN: Duration = Duration::from_secs(2);
+/// The rate is measured over this long.
+const RATE_OVER: Duration = Duration::from_secs(5);
+
+/// Shows the progress of one run.
+pub(crate) struct Progress {
+    shown: Shown,
+    seen: VecDeque<(Instant, u64)>,
+    started: Instant,
+}
+
+enum Shown {
+    Bar(ProgressBar),
+    Lines { next: Instant },
+    Nothing,
+}
+
+impl Progress {
+    pub(crate) fn new(output: Output) -> Progress {
+        let shown = if output.quiet {
+            Shown::Nothing
+        } else if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(8));
+            let style = ProgressStyle::with_template("{bar:32.cyan/dim} {percent:>3}% {msg}");
+            bar.set_style(style.expect("our own template is well formed"));
+            Shown::Bar(bar)
+        } else {
+            Shown::Lines { next: Instant::now() + LINE_EVERY_MIN }
+        };
+        Progress { shown, seen: VecDeque::new(), started: Instant::now() }
+    }
+
+    /// Takes a newer view of the run.
+    pub(crate) fn update(&mut self, view: &RunView) {
+        let now = Instant::now();
+        self.seen.push_back((now, view.trials_done));
+        while self.seen.len() > 2 && now - self.seen[1].0 > RATE_OVER {
+            self.seen.pop_front();
+        }
+        match &mut self.shown {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => {
+                bar.set_length(view.trials.max(1));
+                bar.set_position(view.trials_done.min(view.trials));
+                bar.set_message(describe(view, rate(&self.seen)));
+            }
+            Shown::Lines { next } => {
+                if now >= *next {
+                    eprintln!("{}", describe(view, rate(&self.seen)));
+                    *next = now + LINE_EVERY_MIN.max((now - self.started) / 10);
+                }
+            }
+        }
+    }
+
+    /// Clears the bar, so that what follows has the screen.
+    pub(crate) fn end(self) {
+        if let Shown::Bar(bar) = self.shown {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Trials per second over the last seconds.
+fn rate(seen: &VecDeque<(Instant, u64)>) -> Option<f64> {
+    let ((from, before), (to, now)) = (seen.front()?, seen.back()?);
+    let seconds = (*to - *from).as_secs_f64();
+    (seconds > 0.2 && now > before).then(|| (now - before) as f64 / seconds)
+}
+
+fn describe(view: &RunView, rate: Option<f64>) -> String {
+    let mut text = format!("{} / {} trials", grouped(view.trials_done), grouped(view.trials));
+    if let Some(rate) = rate {
+        let left = view.trials.saturating_sub(view.trials_done) as f64 / rate;
+        text += &format!(", {}/s, ETA {}", rate_text(rate), duration(left));
+    }
+    if view.generations > 0 {
+        text += &format!(", generation {} / {}", view.generation, view.generations);
+    }
+    if let Some(best) = view.best {
+        text += &format!(", best {} {}", view.objective.trim_start_matches('-'), number(best));
+    }
+    if view.trials_failed > 0 {
+        text += &format!(", {} failed", grouped(view.trials_failed));
+    }
+    match view.state() {
+        RunState::Waiting if !view.reason.is_empty() => text += &format!(", waiting: {}", view.reason),
+        RunState::Finishing => text += ", completing the tables",
+        _ => {}
+    }
+    text
+}
+
+pub(crate) fn rate_text(rate: f64) -> String {
+    if rate >= 100.0 { grouped(rate as u64) } else { format!("{rate:.1}") }
+}
