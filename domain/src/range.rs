@@ -180,7 +180,7 @@ mod tests {
                 match words[2] % 3 {
                     0 => {
                         ranges.remove(range);
-                        (range.start..range.end).for_each(|t| drop(trials.remove(&t)));
+                        trials.retain(|t| !(range.start..range.end).contains(t));
                     }
                     1 if words[3].is_multiple_of(4) => {
                         if let Some(taken) = ranges.take_front(3) {

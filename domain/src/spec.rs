@@ -186,7 +186,7 @@ impl AxisValues {
         match self {
             AxisValues::List(values) => Some(values.len() as u64),
             AxisValues::Linear { points, .. } | AxisValues::Log { points, .. } => *points,
-            AxisValues::Integers { from, to } => Some((to - from) as u64 + 1),
+            AxisValues::Integers { from, to } => Some(to.abs_diff(*from).saturating_add(1)),
         }
     }
 

@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_point_folds_inside_and_every_inner_point_is_reached() {
-        for (low, high) in [(-1.0, 1.0), (0.0, 1e-3), (-1000.0, 5.0), (100.0, 100.5), (-1e9, 1e9)] {
+        for (low, high) in [(-1.0, 1.0), (0.0, 1e-3), (-1000.0, 5.0), (100.0, 100.5), (-1e9, 1e9), (-8e307, 8e307)] {
             let bounds = Bounds::try_new(low, high).unwrap();
             for step in -4000..=4000 {
                 let x = bounds.middle() + bounds.width() * f64::from(step) / 977.0;

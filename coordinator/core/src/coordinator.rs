@@ -436,12 +436,9 @@ impl Coordinator {
         if !self.backlogs.contains_key(&id) {
             self.take_up(&id, now);
         }
-        // The table keeps the whole generations, or the prefix of the sweep, that is scored.
+        // The table keeps the prefix that is scored: whatever part is being written lies within it.
         let run = self.runs.get(&id).expect("it was there");
-        let kept = match &run.evolution {
-            Some(evolution) => run.layout.generation(evolution.generation()).start,
-            None => run.done.first().filter(|first| first.start == 0).map_or(0, |first| first.end),
-        };
+        let kept = run.done.first().filter(|first| first.start == 0).map_or(0, |first| first.end);
         self.end(&id, Reason::Cancelled, kept, effects);
         self.write_tables(&id, effects);
         effects.reply(request, Ok(self.view(&id, now).expect("it was there")));

@@ -416,6 +416,7 @@ fn searches_end_when_the_reference_ends_them() {
 #[test]
 fn one_flat_generation_is_forgiven_and_two_in_a_row_are_not() {
     let mut es = free(6, 1.0, 3);
+    tell(&mut es, &sphere);
     for _ in 0..4 {
         es.tell(&vec![Fitness::Scored(1.0); es.population as usize]);
         assert_eq!(es.exhausted(), None);
