@@ -5,7 +5,7 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 /// How the user wants to be told.
 #[derive(Clone, Copy, Debug)]
@@ -39,10 +39,15 @@ impl Output {
         let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
         let _ = writeln!(anstream::stderr(), "{red}error{red:#}: {failure}");
         if self.json {
-            let value = json!({ "error": failure.message, "exit_code": failure.exit as u8 });
-            let _ = writeln!(anstream::stdout(), "{value:#}");
+            failure_value(&failure.message, failure.exit);
         }
     }
+}
+
+/// A failure as the one value on stdout.
+pub(crate) fn failure_value(message: &str, exit: Exit) {
+    let value = json!({ "error": message, "exit_code": exit as u8 });
+    let _ = writeln!(anstream::stdout(), "{value:#}");
 }
 
 /// A count with thin groups of three, as `1 000 000`.

@@ -9,7 +9,7 @@ use tumble_domain::{Axis, Direction, Plan};
 use tumble_runfile::Understood;
 use tumble_tables::Column;
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::output::{Output, duration, grouped, number, size};
 use crate::plot::{self, Paper, Series};
 use crate::progress::rate_text;
@@ -20,8 +20,8 @@ const PLOT_HEIGHT: usize = 12;
 /// Distinct values of an axis that are shown each for itself; more are gathered into so many bins.
 const BINS: usize = 48;
 
-/// Shows the results in a run's folder.
-pub(crate) fn show(folder: &Path, output: Output) -> Result<(), Failure> {
+/// Shows the results in a run's folder, and says how the run ended.
+pub(crate) fn show(folder: &Path, output: Output) -> Result<Exit, Failure> {
     let path = folder.join("summary.json");
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let hint = if folder.join(".tumble").exists() {
@@ -43,8 +43,20 @@ pub(crate) fn show(folder: &Path, output: Output) -> Result<(), Failure> {
             Err(error) => output.note(format!("no plot: {error}")),
         }
     }
+    let ended = ended(&summary);
     output.result(page, || summary);
-    Ok(())
+    Ok(ended)
+}
+
+/// The exit code of the run that this is the summary of.
+fn ended(summary: &Json) -> Exit {
+    let counted = |key: &str| summary[key].as_u64() != Some(0);
+    match summary["state"].as_str() {
+        Some("finished") if counted("disagreements") => Exit::Disagreed,
+        Some("finished") if !counted("trials_failed") => Exit::Complete,
+        Some("cancelled") => Exit::Stopped,
+        _ => Exit::TrialsFailed,
+    }
 }
 
 fn summary_text(summary: &Json, folder: &Path) -> String {

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tumble_core::{
-    Coordinator, Effects, Event, Hello, Message, Outgoing, Record, Refusal, ReplayError, RequestId, RunId, RunRecord,
+    Coordinator, Effects, Event, Hello, Message, Outgoing, Phase, Record, Refusal, ReplayError, RequestId, RunId, RunRecord,
     RunView, Submission, TableWork, Timestamp, WorkerId,
 };
 use tumble_domain::{Outcomes, TrialRange};
 use tumble_proto::v1;
 
-use crate::folder;
+use crate::folder::{self, Folders};
 use crate::journal::{Journal, JournalError};
 use crate::outlet::{Done, Job, RunTables};
 use crate::wire;
@@ -95,16 +95,33 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Replays the journal.
+    /// Replays the journal, and tidies what a killed process left unfinished in the folders of open runs.
     pub(crate) fn restore(
         journal: Journal,
+        folders: &Folders,
         limits: tumble_core::Limits,
         inputs: mpsc::Receiver<Input>,
         jobs: std::sync::mpsc::Sender<Job>,
     ) -> Result<Driver, DriveError> {
         let started = Instant::now();
-        let records = journal.replay()?;
+        let mut records = journal.replay()?;
+        if let Folders::Exactly(here) = folders {
+            // The folder may have been moved since, or be named by another path.
+            for RunRecord { record, .. } in &mut records {
+                if let Record::Submitted { folder, .. } = record {
+                    folder.clone_from(here);
+                }
+            }
+        }
         let core = Coordinator::replay(limits, wire::length, journal.epoch(), timestamp(started), records)?;
+        for run in core.runs().iter().filter(|run| !matches!(run.phase, Phase::Finished(_))) {
+            for folder in [run.folder.clone(), run.folder.join("trials")] {
+                // A folder that is gone is noticed when a table is written.
+                if folder.is_dir() {
+                    tumble_tables::remove_leftovers(&folder)?;
+                }
+            }
+        }
         Ok(Driver {
             core,
             journal,

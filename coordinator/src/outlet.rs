@@ -203,7 +203,7 @@ fn complete(
         "best": champion.as_ref().map(|c| c.value).filter(|v| v.is_finite()),
         "champion": champion.as_ref().map(|c| c.trial),
         "seconds": seconds,
-        "trials_per_second": if seconds > 0.0 { Some(view.trials_done as f64 / seconds) } else { None },
+        "trials_per_second": if seconds > 0.0 { Some(view.trials_evaluated as f64 / seconds) } else { None },
         "attempts": attempt_count,
         "bytes_down": view.bytes_down,
         "bytes_up": view.bytes_up,

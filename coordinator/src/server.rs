@@ -105,7 +105,7 @@ impl Server {
 
         let (inputs, inbox) = mpsc::channel(QUEUE_MAX);
         let (jobs, work) = std::sync::mpsc::channel();
-        let driver = Driver::restore(journal, config.limits.clone(), inbox, jobs)?;
+        let driver = Driver::restore(journal, &config.folders, config.limits.clone(), inbox, jobs)?;
 
         let written = inputs.clone();
         let outlet = std::thread::Builder::new()

@@ -76,6 +76,7 @@ pub(crate) fn view(view: &RunView) -> v1::RunView {
         reason: view.reason.clone(),
         trials: view.trials,
         trials_done: view.trials_done,
+        trials_evaluated: view.trials_evaluated,
         trials_failed: view.trials_failed,
         generation: view.generation,
         generations: view.generations,

@@ -169,13 +169,14 @@ async fn session(
                     Some(event) => event,
                     None => continue,
                 },
-                Ok(None) => {
+                ended => {
                     slots.abandon();
-                    return Ok(SessionEnd::Lost(Status::unavailable("the coordinator closed the session")));
-                }
-                Err(status) => {
-                    slots.abandon();
-                    return Ok(SessionEnd::Lost(status));
+                    if leave_by.is_some() {
+                        // Nobody is left to say anything to. What was not said is evaluated elsewhere.
+                        return Ok(SessionEnd::Left(Ended::LeftInHaste));
+                    }
+                    let closed = || Status::unavailable("the coordinator closed the session");
+                    return Ok(SessionEnd::Lost(ended.err().unwrap_or_else(closed)));
                 }
             },
             _ = heartbeat.tick() => {

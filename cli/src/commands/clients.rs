@@ -69,8 +69,11 @@ pub(crate) async fn status(args: RunNameArgs, output: Output) -> Result<Exit, Fa
 pub(crate) async fn watch(args: RunNameArgs, output: Output) -> Result<Exit, Failure> {
     let mut client = connect(&args.client.access).await?;
     let mut progress = Progress::new(output);
-    let view = follow(&mut client, &args.run, |view| progress.update(view)).await?;
+    // By its id from here on: `last` and a name may come to mean another run meanwhile.
+    let run = client.get(v1::RunRequest { run: args.run }).await.map_err(refused)?.into_inner().run;
+    let view = follow(&mut client, &run, |view| progress.update(view)).await;
     progress.end();
+    let view = view?;
     output.result(view_text(&view), || view_json(&view));
     Ok(exit_of(&view))
 }
@@ -92,8 +95,8 @@ pub(crate) async fn wait(args: WaitArgs, output: Output) -> Result<Exit, Failure
 
 pub(crate) async fn cancel(args: RunNameArgs, output: Output) -> Result<Exit, Failure> {
     let mut client = connect(&args.client.access).await?;
-    client.cancel(v1::RunRequest { run: args.run.clone() }).await.map_err(refused)?;
-    let view = follow(&mut client, &args.run, |_| ()).await?;
+    let cancelled = client.cancel(v1::RunRequest { run: args.run }).await.map_err(refused)?.into_inner();
+    let view = follow(&mut client, &cancelled.run, |_| ()).await?;
     output.result(view_text(&view), || view_json(&view));
     Ok(Exit::Complete)
 }
@@ -192,6 +195,7 @@ pub(crate) fn view_json(view: &v1::RunView) -> Json {
         "reason": view.reason,
         "trials": view.trials,
         "trials_done": view.trials_done,
+        "trials_evaluated": view.trials_evaluated,
         "trials_failed": view.trials_failed,
         "generation": view.generation,
         "generations": view.generations,

@@ -85,7 +85,7 @@ fn pipeline_page(p: &PipelineDescription) -> String {
             GenomeLength::Fixed(n) => format!("{n} numbers"),
             GenomeLength::Parameter(name) => format!("`{name}` numbers"),
         };
-        let bounds = genome.bounds.map_or("unbounded".to_owned(), |(lo, hi)| format!("{lo} to {hi}"));
+        let bounds = genome.bounds.map_or("unbounded".to_owned(), |(lo, hi)| format!("{} to {}", bound(lo), bound(hi)));
         let _ = writeln!(text, "evolves    `{}`, {length}, {bounds}: {}", genome.name, genome.summary);
     }
     text += "\nparameters of [config], and axes of [sweep.axes]\n";
@@ -124,7 +124,7 @@ fn parameter_list(parameters: &[Parameter]) -> String {
     let width = heads.iter().map(String::len).max().unwrap_or(0);
     let mut text = String::new();
     for (parameter, head) in parameters.iter().zip(heads) {
-        let bounds = parameter.bounds.map_or(String::new(), |(lo, hi)| format!(", {lo} to {hi}"));
+        let bounds = parameter.bounds.map_or(String::new(), |(lo, hi)| format!(", {} to {}", bound(lo), bound(hi)));
         let choices = match parameter.choices.len() {
             0 => String::new(),
             1..=12 => format!(" [{}]", parameter.choices.join(", ")),
@@ -133,6 +133,11 @@ fn parameter_list(parameters: &[Parameter]) -> String {
         let _ = writeln!(text, "  {head:width$}  {}{bounds}{choices}: {}", parameter.kind.name(), parameter.summary);
     }
     text
+}
+
+/// A bound in few characters: `2`, `0.5`, `1e-64`.
+fn bound(x: f64) -> String {
+    if x == 0.0 || (1e-4..1e7).contains(&x.abs()) { x.to_string() } else { format!("{x:e}") }
 }
 
 fn pipeline_json(p: &PipelineDescription) -> Json {

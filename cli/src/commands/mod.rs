@@ -31,7 +31,7 @@ pub(crate) fn dispatch(args: Args, output: Output) -> Result<Exit, Failure> {
         Command::Wait(args) => wait_for(clients::wait(args, output)),
         Command::Cancel(args) => wait_for(clients::cancel(args, output)),
         Command::Resume(args) => wait_for(clients::resume(args, output)),
-        Command::Show(args) => result::show(&args.folder, output).map(|()| Exit::Complete),
+        Command::Show(args) => result::show(&args.folder, output).map(|_| Exit::Complete),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "tumble", &mut std::io::stdout());
             Ok(Exit::Complete)

@@ -28,8 +28,7 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
     let state = folder.join(STATE);
     if args.resume && !state.exists() {
         output.note(format!("{} is complete already", folder.display()));
-        result::show(&folder, output)?;
-        return Ok(Exit::Complete);
+        return result::show(&folder, output);
     }
     let asked = stop_requests();
     let config = Config {
@@ -77,9 +76,6 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
             std::fs::remove_dir_all(&state)
                 .map_err(|error| Failure::internal(format!("failed to tidy {}: {error}", state.display())))?;
             result::show(&folder, output)?;
-            if view.state() == v1::RunState::Failed {
-                return Err(Failure { exit: Exit::TrialsFailed, message: view.reason });
-            }
             Ok(exit_of(&view))
         }
         suspended => {
@@ -105,7 +101,8 @@ fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf), Failur
     };
     match std::fs::read_dir(&folder).map(|mut entries| entries.next().is_some()) {
         Ok(true) => {
-            let way = if folder.join(STATE).exists() {
+            // Both, for a run that was killed before it was recorded has nothing to go on with.
+            let way = if folder.join(STATE).exists() && folder.join("run.toml").exists() {
                 format!("complete it with `tumble run --resume --out {}`, or choose another --out", folder.display())
             } else {
                 "choose another --out, or remove it".to_owned()

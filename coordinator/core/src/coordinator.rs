@@ -154,6 +154,7 @@ impl Coordinator {
             reason,
             trials: run.layout.trials(),
             trials_done: run.done.len(),
+            trials_evaluated: run.done.len() - backlog.map_or(run.done.len(), |b| b.done_before),
             trials_failed: run.failed,
             generation: run.generation(),
             generations: if run.evolution.is_some() { run.layout.generations as u32 } else { 0 },
@@ -191,7 +192,8 @@ impl Coordinator {
 
     fn take_up(&mut self, id: &RunId, now: Timestamp) {
         let run = self.runs.get(id).expect("the caller has just seen it");
-        let backlog = Backlog { fresh: run.open_trials(), since_mono_ms: now.mono_ms, ..Backlog::default() };
+        let (fresh, done_before) = (run.open_trials(), run.done.len());
+        let backlog = Backlog { fresh, done_before, since_mono_ms: now.mono_ms, ..Backlog::default() };
         self.backlogs.insert(id.clone(), backlog);
     }
 

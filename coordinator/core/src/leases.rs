@@ -57,6 +57,8 @@ pub struct Backlog {
     pub served: u64,
     /// When this process took the run up.
     pub since_mono_ms: u64,
+    /// Trials that were scored by then.
+    pub done_before: u64,
     /// When it ended, as far as this process has seen.
     pub until_mono_ms: Option<u64>,
     /// A part is being written.

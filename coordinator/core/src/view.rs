@@ -21,6 +21,8 @@ pub struct RunView {
     pub trials: u64,
     /// Trials with an outcome.
     pub trials_done: u64,
+    /// Those of them that were evaluated since this coordinator took the run up, within `elapsed_ms`.
+    pub trials_evaluated: u64,
     /// Those that did not score.
     pub trials_failed: u64,
     /// The open generation, of an evolution.
