@@ -30,22 +30,25 @@ impl Interceptor for ShowSecret {
 /// Connects with an access file.
 pub(crate) async fn connect(access: &Path) -> Result<Client, Failure> {
     let access = Access::read(access).map_err(|error| {
-        Failure::unreachable(format!("{error}; `tumble coordinator` writes it into its state folder (--access names another)"))
+        Failure::unreachable(format!(
+            "{error}; `tumble coordinator` writes it into its state folder (--access names another)"
+        ))
     })?;
     connect_to(&access).await
 }
 
 pub(crate) async fn connect_to(access: &Access) -> Result<Client, Failure> {
     let unreachable = |reason: &dyn std::fmt::Display| {
-        Failure::unreachable(format!("no coordinator answers at {}: {reason}; is `tumble coordinator` running?", access.address))
+        Failure::unreachable(format!(
+            "no coordinator answers at {}: {reason}; is `tumble coordinator` running?",
+            access.address
+        ))
     };
     let endpoint = Endpoint::from_shared(access.address.clone()).map_err(|error| unreachable(&error))?;
-    let channel = endpoint
-        .connect_timeout(Duration::from_secs(5))
-        .tcp_nodelay(true)
-        .connect()
-        .await
-        .map_err(|error| unreachable(&std::error::Error::source(&error).map_or(error.to_string(), |e| e.to_string())))?;
+    let channel =
+        endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true).connect().await.map_err(|error| {
+            unreachable(&std::error::Error::source(&error).map_or(error.to_string(), |e| e.to_string()))
+        })?;
     let secret = MetadataValue::try_from(&access.secret)
         .map_err(|_| Failure::unreachable("the secret in the access file is malformed"))?;
     Ok(RunsClient::with_interceptor(channel, ShowSecret(secret)))
@@ -55,7 +58,9 @@ pub(crate) async fn connect_to(access: &Access) -> Result<Client, Failure> {
 pub(crate) fn refused(status: Status) -> Failure {
     let exit = match status.code() {
         Code::NotFound | Code::FailedPrecondition | Code::InvalidArgument => Exit::Usage,
-        Code::Unavailable | Code::Unauthenticated | Code::DeadlineExceeded | Code::ResourceExhausted => Exit::Unreachable,
+        Code::Unavailable | Code::Unauthenticated | Code::DeadlineExceeded | Code::ResourceExhausted => {
+            Exit::Unreachable
+        }
         _ => Exit::Internal,
     };
     Failure { exit, message: status.message().to_owned() }

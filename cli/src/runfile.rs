@@ -28,6 +28,7 @@ pub(crate) fn read(path: &Path, overrides: &[Override], output: Output) -> Resul
 
 fn problems(problems: tumble_runfile::Problems) -> Failure {
     let count = problems.0.len();
-    let head = if count == 1 { "the run file has a problem".into() } else { format!("the run file has {count} problems") };
+    let head =
+        if count == 1 { "the run file has a problem".into() } else { format!("the run file has {count} problems") };
     Failure::usage(format!("{head}\n{problems}"))
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tumble_core::{
-    Coordinator, Effects, Event, Hello, Message, Outgoing, Phase, Record, Refusal, ReplayError, RequestId, RunId, RunRecord,
-    RunView, Submission, TableWork, Timestamp, WorkerId,
+    Coordinator, Effects, Event, Hello, Message, Outgoing, Phase, Record, Refusal, ReplayError, RequestId, RunId,
+    RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
 };
 use tumble_domain::{Outcomes, TrialRange};
 use tumble_proto::v1;
@@ -105,7 +105,7 @@ impl Driver {
     ) -> Result<Driver, DriveError> {
         let started = Instant::now();
         let mut records = journal.replay()?;
-        if let Folders::Exactly(here) = folders {
+        if let Folders::Exactly(here, _) = folders {
             // The folder may have been moved since, or be named by another path.
             for RunRecord { record, .. } in &mut records {
                 if let Record::Submitted { folder, .. } = record {

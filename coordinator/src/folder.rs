@@ -11,7 +11,7 @@ pub enum Folders {
     /// `<this>/<run>` for each run.
     Under(PathBuf),
     /// This one, for the only run there is.
-    Exactly(PathBuf),
+    Exactly(PathBuf, RunId),
 }
 
 impl Folders {
@@ -19,7 +19,15 @@ impl Folders {
     pub fn of(&self, run: &RunId) -> PathBuf {
         match self {
             Folders::Under(folder) => folder.join(&*run.0),
-            Folders::Exactly(folder) => folder.clone(),
+            Folders::Exactly(folder, _) => folder.clone(),
+        }
+    }
+
+    /// The id of a new run of this name.
+    pub(crate) fn new_id(&self, name: &str) -> RunId {
+        match self {
+            Folders::Under(_) => new_run_id(name),
+            Folders::Exactly(_, run) => run.clone(),
         }
     }
 }

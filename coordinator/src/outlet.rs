@@ -136,8 +136,7 @@ impl Job {
                 let axes = axis_columns(&tables, range)?;
                 let data = TrialsPart { layout: tables.layout, range, axes, outcomes };
                 let folder = tables.folder.join("trials");
-                let receipt =
-                    tumble_tables::write_trials_part(&folder, part, &tables.schema, &tables.metadata, &data)?;
+                let receipt = tumble_tables::write_trials_part(&folder, part, &tables.schema, &tables.metadata, &data)?;
                 Ok(Done::Part { run: tables.id, part, rows: receipt.rows, bytes: receipt.bytes })
             }
             Job::Complete { tables, generations, attempts, champion, view } => {

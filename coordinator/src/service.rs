@@ -16,7 +16,7 @@ use tumble_proto::access::SECRET_METADATA;
 use tumble_proto::{WireError, describe, outcomes, v1};
 
 use crate::driver::{Answer, Input, prepare_folder};
-use crate::folder::{Folders, new_run_id};
+use crate::folder::Folders;
 use crate::wire;
 
 /// Lets in who knows the secret. The comparison takes the same time wherever a guess goes wrong.
@@ -29,7 +29,9 @@ impl Interceptor for Doorkeeper {
         if bool::from(shown.ct_eq(self.0.as_bytes())) {
             Ok(request)
         } else {
-            Err(Status::unauthenticated("this coordinator does not know you: the access file is missing or of another one"))
+            Err(Status::unauthenticated(
+                "this coordinator does not know you: the access file is missing or of another one",
+            ))
         }
     }
 }
@@ -55,10 +57,7 @@ type ToWorkerStream = Pin<Box<dyn Stream<Item = Result<v1::ToWorker, Status>> + 
 impl v1::workers_server::Workers for WorkersService {
     type SessionStream = ToWorkerStream;
 
-    async fn session(
-        &self,
-        request: Request<Streaming<v1::FromWorker>>,
-    ) -> Result<Response<ToWorkerStream>, Status> {
+    async fn session(&self, request: Request<Streaming<v1::FromWorker>>) -> Result<Response<ToWorkerStream>, Status> {
         let mut stream = request.into_inner();
         let worker = WorkerId(self.next_worker.fetch_add(1, Ordering::Relaxed));
         let inputs = self.inputs.clone();
@@ -116,7 +115,8 @@ fn read_hello(hello: v1::Hello) -> Result<Hello, Status> {
     if hello.slots == 0 || hello.slots > SLOTS_MAX {
         return Err(malformed(WireError::Malformed("slots")));
     }
-    let pipelines = hello.pipelines.into_iter().map(describe::from_wire).collect::<Result<_, _>>().map_err(malformed)?;
+    let pipelines =
+        hello.pipelines.into_iter().map(describe::from_wire).collect::<Result<_, _>>().map_err(malformed)?;
     Ok(Hello { host: hello.host, process: hello.process, slots: hello.slots, pipelines })
 }
 
@@ -188,7 +188,7 @@ impl v1::runs_server::Runs for RunsService {
         let understood =
             tumble_runfile::parse(&request.run_toml, "the submitted run file", &[], std::slice::from_ref(&pipeline))
                 .map_err(|problems| Status::invalid_argument(problems.to_string()))?;
-        let run = new_run_id(&understood.spec.name);
+        let run = self.folders.new_id(&understood.spec.name);
         let submission = Submission {
             key: request.key,
             // What is recorded is canonical whatever the client sent, so the tables' bytes do not depend on the client.

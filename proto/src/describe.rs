@@ -1,8 +1,6 @@
 //! Pipeline descriptions and values, to the wire and back.
 
-use tumble_domain::{
-    Direction, Genome, GenomeLength, Kind, Metric, Objective, Parameter, PipelineDescription, Value,
-};
+use tumble_domain::{Direction, Genome, GenomeLength, Kind, Metric, Objective, Parameter, PipelineDescription, Value};
 
 use crate::{WireError, v1};
 
@@ -56,11 +54,7 @@ pub fn from_wire(wire: v1::PipelineDescription) -> Result<PipelineDescription, W
         summary: wire.summary,
         source: wire.source,
         parameters: wire.parameters.into_iter().map(parameter_from_wire).collect::<Result<_, _>>()?,
-        metrics: wire
-            .metrics
-            .into_iter()
-            .map(|m| Metric { name: m.name, unit: m.unit, summary: m.summary })
-            .collect(),
+        metrics: wire.metrics.into_iter().map(|m| Metric { name: m.name, unit: m.unit, summary: m.summary }).collect(),
         objective: Objective {
             metric: objective.metric,
             direction: if objective.minimise { Direction::Minimise } else { Direction::Maximise },

@@ -134,7 +134,8 @@ async fn session(
         slots: config.slots as u32,
         pipelines: pipelines.iter().map(|p| describe::to_wire(p.description())).collect(),
     };
-    let send = |kind| say.send(v1::FromWorker { kind: Some(kind) }).map_err(|_| Status::unavailable("the session ended"));
+    let send =
+        |kind| say.send(v1::FromWorker { kind: Some(kind) }).map_err(|_| Status::unavailable("the session ended"));
     send(v1::from_worker::Kind::Hello(hello))?;
     let secret = MetadataValue::try_from(&config.access.secret)
         .map_err(|_| Status::unauthenticated("the secret in the access file is malformed"))?;

@@ -16,8 +16,11 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     } else {
         let spec = &understood.spec;
         let columns: Vec<String> = shape.columns.iter().map(|c| format!("{} {}", c.name, c.kind.name())).collect();
-        let generations =
-            if shape.generations > 1 { format!("{} generations × ", grouped(shape.generations)) } else { String::new() };
+        let generations = if shape.generations > 1 {
+            format!("{} generations × ", grouped(shape.generations))
+        } else {
+            String::new()
+        };
         format!(
             "{} is a valid run of pipeline `{}`\n\
              trials    {} = {generations}{} candidates × {} replicates\n\

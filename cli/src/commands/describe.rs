@@ -71,7 +71,9 @@ fn find<'a, T>(noun: &str, name: &str, all: &'a [T], name_of: impl Fn(&T) -> &st
     all.iter().find(|item| name_of(item) == name).ok_or_else(|| {
         let hint = match nearest(name, all.iter().map(&name_of)) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}", all.iter().map(|i| format!("`{}`", name_of(i))).collect::<Vec<_>>().join(", ")),
+            None => {
+                format!("there are {}", all.iter().map(|i| format!("`{}`", name_of(i))).collect::<Vec<_>>().join(", "))
+            }
         };
         Failure::usage(format!("unknown {noun} `{name}`; {hint}"))
     })

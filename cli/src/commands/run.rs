@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tumble_coordinator::folder::new_run_id;
 use tumble_coordinator::{Config, Folders, Server};
+use tumble_core::RunId;
 use tumble_proto::{describe, v1};
 use tumble_runfile::Understood;
 
@@ -24,7 +25,7 @@ use crate::signals::{stop_requests, stopped};
 const STATE: &str = ".tumble";
 
 pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> {
-    let (understood, folder) = if args.resume { resumed(&args, output)? } else { fresh(&args, output)? };
+    let (understood, folder, id) = if args.resume { resumed(&args, output)? } else { fresh(&args, output)? };
     let state = folder.join(STATE);
     if args.resume && !state.exists() {
         output.note(format!("{} is complete already", folder.display()));
@@ -34,7 +35,7 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         state: state.clone(),
-        folders: Folders::Exactly(folder.clone()),
+        folders: Folders::Exactly(folder.clone(), id),
         limits: tumble_core::Limits::default(),
     };
     let mut server = Server::start(config).await.map_err(serve_failure)?;
@@ -88,17 +89,18 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
 }
 
 fn hint(failure: Failure, resume: &str) -> Failure {
-    Failure { message: format!("{failure}\nwhat is acknowledged is kept; when the cause is gone, go on with\n  {resume}"), ..failure }
+    Failure {
+        message: format!("{failure}\nwhat is acknowledged is kept; when the cause is gone, go on with\n  {resume}"),
+        ..failure
+    }
 }
 
 /// A run that begins: its folder must not hold anything.
-fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf), Failure> {
+fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
     let file = args.file.as_deref().expect("clap requires it without --resume");
     let understood = runfile::read(file, &args.file_args.overrides, output)?;
-    let folder = match &args.out {
-        Some(out) => out.clone(),
-        None => Path::new("runs").join(&*new_run_id(&understood.spec.name).0),
-    };
+    let id = new_run_id(&understood.spec.name);
+    let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&*id.0));
     match std::fs::read_dir(&folder).map(|mut entries| entries.next().is_some()) {
         Ok(true) => {
             // Both, for a run that was killed before it was recorded has nothing to go on with.
@@ -116,11 +118,11 @@ fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf), Failur
     }
     let folder = std::path::absolute(&folder)
         .map_err(|error| Failure::usage(format!("the folder {} cannot be used: {error}", folder.display())))?;
-    Ok((understood, folder))
+    Ok((understood, folder, id))
 }
 
 /// A run that goes on: the folder has its run file, and one that is given besides must mean the same.
-fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf), Failure> {
+fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
     let folder = args.out.as_deref().expect("clap requires it with --resume");
     let recorded_path = folder.join("run.toml");
     if !recorded_path.exists() {
@@ -154,6 +156,7 @@ fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf), Fail
     }
     let folder = std::path::absolute(folder)
         .map_err(|error| Failure::usage(format!("the folder {} cannot be used: {error}", folder.display())))?;
-    Ok((recorded, folder))
+    // The id that the run was submitted under stands in the journal; this one serves if it never was.
+    let id = new_run_id(&recorded.spec.name);
+    Ok((recorded, folder, id))
 }
-

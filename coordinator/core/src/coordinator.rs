@@ -57,7 +57,8 @@ impl Coordinator {
             served: 0,
             refused_reports: 0,
         };
-        let open: Vec<RunId> = coordinator.runs.iter().filter(|run| is_live(&run.phase)).map(|r| r.id.clone()).collect();
+        let open: Vec<RunId> =
+            coordinator.runs.iter().filter(|run| is_live(&run.phase)).map(|r| r.id.clone()).collect();
         for id in open {
             coordinator.take_up(&id, now);
         }
@@ -631,7 +632,8 @@ impl Coordinator {
 
     fn take_shard(&mut self, worker: WorkerId, run_id: &RunId) -> (TrialRange, u32) {
         let run = self.runs.get(run_id).expect("it was chosen");
-        let slots = self.roster.values().filter(|w| !w.leaving && w.offers(run)).map(|w| u64::from(w.hello.slots)).sum();
+        let slots =
+            self.roster.values().filter(|w| !w.leaving && w.offers(run)).map(|w| u64::from(w.hello.slots)).sum();
         let backlog = self.backlogs.get_mut(run_id).expect("it was chosen");
         // Suspects go to a worker that holds nothing else, and keep it for themselves once they killed twice.
         if self.roster[&worker].leases.is_empty() && !backlog.suspects.is_empty() {

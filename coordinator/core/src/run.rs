@@ -248,9 +248,7 @@ impl Run {
             return None;
         }
         (0..outcomes.trials as usize)
-            .find(|t| {
-                outcomes.status(*t) != Status::Scored || !outcomes.value(self.objective_metric, *t).is_finite()
-            })
+            .find(|t| outcomes.status(*t) != Status::Scored || !outcomes.value(self.objective_metric, *t).is_finite())
             .map(|t| t as u64)
     }
 
@@ -364,9 +362,8 @@ impl Run {
         let (Plan::Evolve(evolve), Some(evolution)) = (&self.spec.plan, &self.evolution) else {
             return None;
         };
-        let reached = |target: f64| {
-            self.best.is_some_and(|best| self.direction.turn(best) >= self.direction.turn(target))
-        };
+        let reached =
+            |target: f64| self.best.is_some_and(|best| self.direction.turn(best) >= self.direction.turn(target));
         let spent = self.layout.generation(evolution.generation()).start;
         if evolve.stop.objective.is_some_and(reached) {
             Some(Reason::ObjectiveReached)

@@ -61,7 +61,9 @@ pub(crate) fn kind(record: &Record) -> Kind {
 pub(crate) fn place(record: &Record) -> TrialRange {
     match record {
         Record::Scored { range, .. } => *range,
-        Record::Attempted(attempt) => TrialRange::new(attempt.range.start, attempt.range.end.max(attempt.range.start + 1)),
+        Record::Attempted(attempt) => {
+            TrialRange::new(attempt.range.start, attempt.range.end.max(attempt.range.start + 1))
+        }
         Record::GenerationClosed { row, .. } => {
             TrialRange::new(u64::from(row.generation), u64::from(row.generation) + 1)
         }
@@ -157,7 +159,8 @@ pub(crate) fn decode(body: &[u8]) -> Result<Record, CodecError> {
         }
         Wire::Scored(scored) => {
             let columns = outcomes::unpack(&scored.outcomes)?;
-            let end = scored.first_trial.checked_add(u64::from(columns.trials)).ok_or(WireError::Malformed("trials"))?;
+            let end =
+                scored.first_trial.checked_add(u64::from(columns.trials)).ok_or(WireError::Malformed("trials"))?;
             Record::Scored { range: TrialRange::new(scored.first_trial, end), outcomes: Arc::new(columns) }
         }
         Wire::Attempted(attempt) => Record::Attempted(Attempt {
@@ -181,9 +184,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Record, CodecError> {
                 mean: closed.mean,
                 quantiles: closed.quantiles.try_into().map_err(|_| WireError::Malformed("quantiles"))?,
                 best_candidate: closed.best_candidate,
-                state_hash: StateHash(
-                    closed.state_hash.try_into().map_err(|_| WireError::Malformed("state_hash"))?,
-                ),
+                state_hash: StateHash(closed.state_hash.try_into().map_err(|_| WireError::Malformed("state_hash"))?),
                 scalars: closed.scalars,
             },
             champion: closed.champion.map(champion_from_wire).transpose()?,
@@ -201,10 +202,9 @@ pub(crate) fn decode(body: &[u8]) -> Result<Record, CodecError> {
             bytes_up: checkpoint.bytes_up,
             disagreements: checkpoint.disagreements,
         })),
-        Wire::Ending(ending) => Record::Ending {
-            reason: reason_from_wire(ending.reason, ending.detail)?,
-            trials_end: ending.trials_end,
-        },
+        Wire::Ending(ending) => {
+            Record::Ending { reason: reason_from_wire(ending.reason, ending.detail)?, trials_end: ending.trials_end }
+        }
         Wire::Finished(_) => Record::Finished,
         Wire::Suspended(suspended) => Record::Suspended { why: suspended.why },
         Wire::Resumed(_) => Record::Resumed,

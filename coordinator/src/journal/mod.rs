@@ -72,9 +72,8 @@ impl Journal {
         connection.busy_timeout(std::time::Duration::from_millis(500)).map_err(failed("open"))?;
         // The order matters: exclusive locking must be asked for before the first access in WAL mode.
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed("lock"))?;
-        let mode: String = connection
-            .query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))
-            .map_err(failed("lock"))?;
+        let mode: String =
+            connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0)).map_err(failed("lock"))?;
         if mode != "wal" {
             tracing::warn!(mode, "SQLite does not offer WAL here; the journal will be slower");
         }
@@ -260,7 +259,8 @@ impl Journal {
 
     /// How many records it holds.
     pub fn len(&self) -> Result<u64, JournalError> {
-        let count = self.connection.query_row("SELECT count(*) FROM records", [], |row| row.get::<_, i64>(0)).optional();
+        let count =
+            self.connection.query_row("SELECT count(*) FROM records", [], |row| row.get::<_, i64>(0)).optional();
         count.map(|n| n.unwrap_or(0) as u64).map_err(|source| sqlite(&self.path, "read", source))
     }
 
