@@ -474,8 +474,8 @@ impl Coordinator {
                 break;
             }
             match run.generation_row() {
-                Ok((row, champion)) => {
-                    self.record(id, Record::GenerationClosed { row, champion }, effects);
+                Ok(row) => {
+                    self.record(id, Record::GenerationClosed { row }, effects);
                     let run = self.runs.get(id).expect("it was there");
                     let closed_end = run.layout.generation(run.generation()).start;
                     if let Some(reason) = run.stop_reason() {

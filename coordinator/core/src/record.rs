@@ -48,8 +48,6 @@ pub enum Record {
     GenerationClosed {
         /// The generation's row.
         row: GenerationRow,
-        /// The champion, if this generation brought a new one.
-        champion: Option<Champion>,
     },
     /// A part of the trials table stands on disk.
     PartWritten {

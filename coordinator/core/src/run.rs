@@ -7,6 +7,7 @@ use tumble_domain::{
     Direction, Fitness, Layout, OnFailure, Outcomes, PipelineDescription, Plan, RangeSet, RunSpec, Status, TrialRange,
     fitness_of,
 };
+use tumble_search::shaping::fittest;
 use tumble_search::{Design, Problem, Proposal, StateHash, Strategy, strategies};
 
 use crate::event::RunId;
@@ -298,60 +299,44 @@ impl Run {
             .collect()
     }
 
-    /// The row of the open generation, whose trials are all scored, and its champion if it beats the one before; or the
-    /// trial that the policy `abort` ends the run at.
-    pub(crate) fn generation_row(&self) -> Result<(GenerationRow, Option<Champion>), u64> {
+    /// The row of the open generation, whose trials are all scored; or the trial that the policy `abort` ends the run at.
+    pub(crate) fn generation_row(&self) -> Result<GenerationRow, u64> {
         let fitness = self.generation_fitness()?;
         let evolution = self.evolution.as_ref().expect("only an evolution has generations");
-        let generation = evolution.generation();
-        let (mut best, mut sum) = (None::<(u32, f64)>, 0.0);
-        let mut sorted = Vec::with_capacity(fitness.len());
-        for (candidate, score) in (0u32..).zip(&fitness) {
-            let Fitness::Scored(score) = *score else { continue };
-            // The first of equals is best: the same one for any order of arrival.
-            if best.is_none_or(|(_, b)| score > b) {
-                best = Some((candidate, score));
-            }
-            sum += self.direction.turn(score);
-            sorted.push(self.direction.turn(score));
-        }
-        sorted.sort_by(f64::total_cmp);
-        let champion = best.filter(|(_, f)| evolution.champion.as_ref().is_none_or(|c| *f > c.fitness)).map(
-            |(candidate, fitness)| {
-                let mut genome = vec![0.0; evolution.proposal.dimension()];
-                evolution.proposal.candidate(candidate, &mut genome);
-                Champion { generation, candidate, fitness, genome }
-            },
-        );
-        let row = GenerationRow {
-            generation,
+        let best = fittest(&fitness);
+        let mut values: Vec<f64> = fitness.iter().filter_map(|f| f.score()).map(|f| self.direction.turn(f)).collect();
+        let mean = if values.is_empty() { f64::NAN } else { values.iter().sum::<f64>() / values.len() as f64 };
+        values.sort_by(f64::total_cmp);
+        Ok(GenerationRow {
+            generation: evolution.generation(),
             evaluations: self.scope().end,
             failed: evolution.failed,
-            best: best.map_or(f64::NAN, |(_, f)| self.direction.turn(f)),
-            mean: if sorted.is_empty() { f64::NAN } else { sum / sorted.len() as f64 },
-            quantiles: QUANTILES.map(|q| quantile(&sorted, q)),
-            best_candidate: best.map(|(candidate, _)| candidate),
+            best: best.map_or(f64::NAN, |(_, fitness)| self.direction.turn(fitness)),
+            mean,
+            quantiles: QUANTILES.map(|q| quantile(&values, q)),
+            best_candidate: best.map(|(candidate, _)| candidate as u32),
             state_hash: evolution.strategy.state_hash(),
             scalars: evolution.strategy.scalars().into_iter().map(|(_, value)| value).collect(),
-        };
-        Ok((row, champion))
+        })
     }
 
-    pub(crate) fn apply_generation_closed(
-        &mut self,
-        row: &GenerationRow,
-        champion: Option<&Champion>,
-    ) -> Result<(), ReplayError> {
+    /// Tells the strategy, and keeps the champion: its vector is made from the proposal that is at hand, live as on
+    /// replay, so that no record carries it.
+    pub(crate) fn apply_generation_closed(&mut self, row: &GenerationRow) -> Result<(), ReplayError> {
         let drifted = || ReplayError::Drifted { run: self.id.clone(), generation: row.generation };
         let fitness = self.generation_fitness().map_err(|_| drifted())?;
-        let evolution = self.evolution.as_ref().ok_or_else(drifted)?;
-        if evolution.generation() != row.generation || evolution.strategy.state_hash() != row.state_hash {
-            return Err(drifted());
-        }
-        let evolution = self.evolution.as_mut().expect("it was there a line ago");
-        if let Some(champion) = champion {
-            self.best = Some(self.direction.turn(champion.fitness));
-            evolution.champion = Some(champion.clone());
+        let direction = self.direction;
+        let known = self.evolution.as_ref().is_some_and(|evolution| {
+            evolution.generation() == row.generation && evolution.strategy.state_hash() == row.state_hash
+        });
+        let Some(evolution) = self.evolution.as_mut().filter(|_| known) else { return Err(drifted()) };
+        let beaten = |fitness: f64| evolution.champion.as_ref().is_none_or(|champion| fitness > champion.fitness);
+        if let Some((candidate, fitness)) = fittest(&fitness).filter(|(_, fitness)| beaten(*fitness)) {
+            let mut genome = vec![0.0; evolution.proposal.dimension()];
+            let candidate = candidate as u32;
+            evolution.proposal.candidate(candidate, &mut genome);
+            evolution.champion = Some(Champion { generation: row.generation, candidate, fitness, genome });
+            self.best = Some(direction.turn(fitness));
         }
         evolution.tell(&fitness);
         Ok(())

@@ -95,7 +95,7 @@ impl Runs {
                     run.bytes_up += attempt.bytes_up;
                 }
             }
-            Record::GenerationClosed { row, champion } => run.apply_generation_closed(row, champion.as_ref())?,
+            Record::GenerationClosed { row } => run.apply_generation_closed(row)?,
             Record::PartWritten { part, .. } => run.parts = run.parts.max(part + 1),
             Record::Checkpoint(checkpoint) => run.apply_checkpoint(checkpoint)?,
             Record::Ending { reason, trials_end } => {

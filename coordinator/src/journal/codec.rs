@@ -97,7 +97,7 @@ pub(crate) fn encode(record: &Record) -> Vec<u8> {
             bytes_down: attempt.bytes_down,
             bytes_up: attempt.bytes_up,
         }),
-        Record::GenerationClosed { row, champion } => Wire::GenerationClosed(v1::GenerationClosed {
+        Record::GenerationClosed { row } => Wire::GenerationClosed(v1::GenerationClosed {
             generation: row.generation,
             evaluations: row.evaluations,
             failed: row.failed,
@@ -107,7 +107,6 @@ pub(crate) fn encode(record: &Record) -> Vec<u8> {
             best_candidate: row.best_candidate,
             state_hash: row.state_hash.0.to_vec(),
             scalars: row.scalars.clone(),
-            champion: champion.as_ref().map(champion_to_wire),
         }),
         Record::PartWritten { part, rows, bytes } => {
             Wire::PartWritten(v1::PartWritten { part: *part, rows: *rows, bytes: *bytes })
@@ -187,7 +186,6 @@ pub(crate) fn decode(body: &[u8]) -> Result<Record, CodecError> {
                 state_hash: StateHash(closed.state_hash.try_into().map_err(|_| WireError::Malformed("state_hash"))?),
                 scalars: closed.scalars,
             },
-            champion: closed.champion.map(champion_from_wire).transpose()?,
         },
         Wire::PartWritten(part) => Record::PartWritten { part: part.part, rows: part.rows, bytes: part.bytes },
         Wire::Checkpoint(checkpoint) => Record::Checkpoint(Box::new(Checkpoint {

@@ -1,0 +1,126 @@
+//! Run files: short ones of every kind, and two that take long enough for something to happen to them.
+
+/// A grid of 50 000 points of the sphere, in 13 parts.
+pub(crate) const POINTS: &str = r#"
+name = "points"
+pipeline = "benchmark-functions"
+[config]
+function = "sphere"
+dimension = 2
+[sweep]
+design = "grid"
+[sweep.axes]
+x0 = { linear = [-1.0, 1.0], points = 250 }
+x1 = { linear = [-2.0, 2.0], points = 200 }
+"#;
+
+/// An evolution that stops by itself.
+pub(crate) const EVOLVE: &str = r#"
+name = "evolve"
+pipeline = "benchmark-functions"
+seed = 5
+replicates = 2
+[config]
+function = "rosenbrock"
+dimension = 8
+[evolve]
+strategy = "cma-es"
+population = 40
+generations = 150
+sigma = 0.5
+start = 0.0
+stop = { objective = 1e-6 }
+"#;
+
+/// Sixty evolutions, each inside one trial; a setting of the strategy and one of the pipeline are axes.
+pub(crate) const EVOLUTIONS: &str = r#"
+name = "evolutions"
+pipeline = "benchmark-functions"
+seed = 2
+replicates = 5
+[config]
+dimension = 5
+[evolve]
+strategy = "cma-es"
+generations = 100
+start = 1.0
+stop = { objective = 1e-8 }
+[sweep]
+design = "grid"
+[sweep.axes]
+function = ["sphere", "rosenbrock", "rastrigin"]
+"evolve.sigma" = [0.1, 0.3, 1.0, 3.0]
+"#;
+
+/// Students that learn from a teacher and a notebook.
+pub(crate) const GO_CLS: &str = r#"
+name = "students"
+pipeline = "go-cls"
+seed = 3
+replicates = 3
+[config]
+inputs = 20
+epochs = 100
+notebook_units = 100
+activity = 0.1
+[sweep]
+design = "sobol"
+points = 32
+[sweep.axes]
+snr = { log = [0.1, 10.0] }
+load = { linear = [0.5, 2.0] }
+replay = ["examples", "notebook"]
+"#;
+
+/// Networks of a few units.
+pub(crate) const TINY_NETWORKS: &str = r#"
+name = "networks"
+pipeline = "tiny-networks"
+replicates = 2
+[config]
+epochs = 5
+examples = 60
+[sweep]
+design = "latin-hypercube"
+points = 12
+[sweep.axes]
+pair = ["0v1", "4v9"]
+width = { integers = [1, 6] }
+noise = { linear = [0.0, 0.5] }
+"#;
+
+/// A sweep of some seconds, in six parts: each trial takes about a fifth of a millisecond.
+pub(crate) const LONG_SWEEP: &str = r#"
+name = "long-sweep"
+pipeline = "go-cls"
+seed = 11
+replicates = 55
+[config]
+epochs = 600
+inputs = 20
+notebook_units = 0
+[sweep]
+design = "grid"
+[sweep.axes]
+load = { linear = [0.5, 1.5], points = 20 }
+snr = { log = [0.1, 10.0], points = 20 }
+"#;
+pub(crate) const LONG_SWEEP_TRIALS: u64 = 20 * 20 * 55;
+
+/// An evolution of some seconds, in twelve parts: hundreds of generations, each of some milliseconds.
+pub(crate) const LONG_EVOLVE: &str = r#"
+name = "long-evolve"
+pipeline = "benchmark-functions"
+seed = 13
+replicates = 2
+[config]
+function = "rotated-ellipsoid"
+dimension = 150
+[evolve]
+strategy = "cma-es"
+population = 64
+generations = 380
+sigma = 0.5
+start = 1.0
+"#;
+pub(crate) const LONG_EVOLVE_TRIALS: u64 = 64 * 2 * 380;
