@@ -71,6 +71,10 @@ pub(crate) enum Command {
     Resume(RunNameArgs),
     /// Show the results in a run's folder: the summary and a plot.
     Show(ShowArgs),
+    /// Evaluate a sample of a run's trials again, here, and compare bit for bit; exit code 6 if any differs.
+    Verify(VerifyArgs),
+    /// Evaluate one trial of a run again, from its seed, and show what comes out beside what is recorded.
+    Replay(ReplayArgs),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -212,6 +216,36 @@ pub(crate) struct ShowArgs {
     /// The run's folder.
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// The run's folder.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+
+    /// Which share of the trials, as `1%` or `0.01`; the same ones are taken each time.
+    #[arg(long, default_value = "1%", value_parser = parse_share)]
+    pub(crate) sample: f64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplayArgs {
+    /// The run's folder.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+
+    /// Which trial: its number in the column `trial`.
+    #[arg(long)]
+    pub(crate) trial: u64,
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = match text.strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().map(|p| p / 100.0),
+        None => text.parse(),
+    };
+    share.ok().filter(|s| *s > 0.0 && *s <= 1.0).ok_or_else(|| "expected a share such as `1%` or `0.01`".to_owned())
 }
 
 fn parse_override(text: &str) -> Result<Override, String> {

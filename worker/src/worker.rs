@@ -132,6 +132,25 @@ pub struct OpenRun {
     pub metrics: usize,
 }
 
+impl OpenRun {
+    /// The run that this canonical run file describes, if one of the pipelines can evaluate it; else why not.
+    pub fn try_new(run: &Arc<str>, run_toml: &str, pipelines: &[Arc<dyn Pipeline>]) -> Result<OpenRun, String> {
+        let descriptions: Vec<_> = pipelines.iter().map(|p| p.description().clone()).collect();
+        let understood =
+            tumble_runfile::parse(run_toml, run, &[], &descriptions).map_err(|problems| problems.to_string())?;
+        let spec = understood.spec;
+        let design = match spec.plan.sweep() {
+            Some(sweep) => Some(Design::try_new(sweep, spec.seed).map_err(|error| error.to_string())?),
+            None => None,
+        };
+        let pipeline = pipelines.iter().find(|p| p.description().name == spec.pipeline);
+        let pipeline = pipeline.ok_or_else(|| format!("this worker has no pipeline `{}`", spec.pipeline))?.clone();
+        let metrics = understood.description.metrics.len();
+        let layout = Layout::of(&spec, design.as_ref().map_or(0, Design::points));
+        Ok(OpenRun { id: run.clone(), spec, layout, design, pipeline, metrics })
+    }
+}
+
 impl std::fmt::Debug for OpenRun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OpenRun").field("id", &self.id).finish_non_exhaustive()
@@ -191,7 +210,7 @@ impl Worker {
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Opened { run, run_toml } => match self.open(&run, &run_toml) {
+            Event::Opened { run, run_toml } => match OpenRun::try_new(&run, &run_toml, &self.pipelines) {
                 Ok(open) => drop(self.runs.insert(run, Arc::new(open))),
                 Err(reason) => actions.push(Action::Say(Say::CannotRun { run, reason })),
             },
@@ -217,25 +236,6 @@ impl Worker {
             }
         }
         actions
-    }
-
-    fn open(&self, run: &Arc<str>, run_toml: &str) -> Result<OpenRun, String> {
-        let descriptions: Vec<_> = self.pipelines.iter().map(|p| p.description().clone()).collect();
-        let understood =
-            tumble_runfile::parse(run_toml, run, &[], &descriptions).map_err(|problems| problems.to_string())?;
-        let spec = understood.spec;
-        let design = match spec.plan.sweep() {
-            Some(sweep) => Some(Design::try_new(sweep, spec.seed).map_err(|error| error.to_string())?),
-            None => None,
-        };
-        let pipeline = self.pipelines.iter().find(|p| p.description().name == spec.pipeline);
-        let pipeline = pipeline.ok_or_else(|| format!("this worker has no pipeline `{}`", spec.pipeline))?.clone();
-        let metrics = match &spec.plan {
-            Plan::SweepOfEvolutions(..) => pipeline.description().nested(&spec.objective).metrics.len(),
-            _ => pipeline.description().metrics.len(),
-        };
-        let layout = Layout::of(&spec, design.as_ref().map_or(0, Design::points));
-        Ok(OpenRun { id: run.clone(), spec, layout, design, pipeline, metrics })
     }
 
     fn take_piece(&mut self, run: &Arc<str>, piece: Arriving, offset: u64) -> Result<(), String> {

@@ -177,7 +177,8 @@ fn parameter_json(p: &Parameter) -> Json {
     })
 }
 
-fn value_json(value: &Value) -> Json {
+/// A value as JSON.
+pub(crate) fn value_json(value: &Value) -> Json {
     match value {
         // JSON has no infinity: it is written as the run file spells it.
         Value::Float(x) if !x.is_finite() => json!(value.to_string()),

@@ -5,6 +5,7 @@ mod clients;
 mod describe;
 mod processes;
 mod run;
+mod verify;
 
 use std::future::Future;
 
@@ -32,6 +33,8 @@ pub(crate) fn dispatch(args: Args, output: Output) -> Result<Exit, Failure> {
         Command::Cancel(args) => wait_for(clients::cancel(args, output)),
         Command::Resume(args) => wait_for(clients::resume(args, output)),
         Command::Show(args) => result::show(&args.folder, output).map(|_| Exit::Complete),
+        Command::Verify(args) => verify::verify(&args, output),
+        Command::Replay(args) => verify::replay(&args, output),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "tumble", &mut std::io::stdout());
             Ok(Exit::Complete)

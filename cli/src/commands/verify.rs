@@ -1,0 +1,351 @@
+//! `tumble verify` and `tumble replay`: evaluate trials of a finished run again, here, and compare with what is recorded.
+//!
+//! Everything that a trial depends on is in the run's folder: the run file, and for an evolution the fitness of the
+//! generations before, from which the strategy is replayed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Map, Value as Json, json};
+use tumble_domain::philox::philox4x32_10;
+use tumble_domain::{Objective, Outcomes, Plan, TrialRange, Value, fitness_of};
+use tumble_pipelines::{Pipeline, registry};
+use tumble_search::{Problem, Proposal, Strategy, strategies};
+use tumble_tables::Column;
+use tumble_worker::evaluate::Slot;
+use tumble_worker::worker::{Grant, Job, OpenRun};
+
+use crate::args::{ReplayArgs, VerifyArgs};
+use crate::commands::describe::value_json;
+use crate::exit::{Exit, Failure};
+use crate::local::cores;
+use crate::output::{Output, grouped};
+
+/// A run's folder, opened for evaluating its trials again.
+struct Recorded {
+    run: Arc<OpenRun>,
+    /// The names of the metrics, in the order of an outcome's columns.
+    metrics: Vec<String>,
+    objective: Objective,
+    trials: u64,
+    folder: std::path::PathBuf,
+}
+
+/// One trial as it is recorded.
+#[derive(Clone, Debug)]
+struct Row {
+    outcome: String,
+    metrics: Vec<f64>,
+}
+
+/// One trial, recorded and evaluated again.
+struct Compared {
+    trial: u64,
+    recorded: Row,
+    again: Row,
+}
+
+impl Compared {
+    fn agrees(&self) -> bool {
+        let same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+        self.recorded.outcome == self.again.outcome && self.recorded.metrics.iter().zip(&self.again.metrics).all(same)
+    }
+}
+
+pub(crate) fn verify(args: &VerifyArgs, output: Output) -> Result<Exit, Failure> {
+    let recorded = Recorded::open(&args.folder)?;
+    let wanted = recorded.sample(args.sample);
+    output.note(format!("evaluating {} of {} trials again", grouped(wanted.len() as u64), grouped(recorded.trials)));
+    let compared = recorded.evaluate_again(&wanted)?;
+    let differing: Vec<&Compared> = compared.iter().filter(|c| !c.agrees()).collect();
+    let mut text = format!(
+        "{} of {} trials evaluated again, {}\n",
+        grouped(compared.len() as u64),
+        grouped(recorded.trials),
+        if differing.is_empty() {
+            "all the same".to_owned()
+        } else {
+            format!("{} DIFFER", grouped(differing.len() as u64))
+        }
+    );
+    for compared in differing.iter().take(10) {
+        text += &recorded.describe(compared);
+    }
+    output.result(text, || {
+        json!({
+            "trials": recorded.trials,
+            "verified": compared.len(),
+            "differing": differing.iter().map(|c| c.trial).collect::<Vec<_>>(),
+        })
+    });
+    Ok(if differing.is_empty() { Exit::Complete } else { Exit::Disagreed })
+}
+
+pub(crate) fn replay(args: &ReplayArgs, output: Output) -> Result<Exit, Failure> {
+    let recorded = Recorded::open(&args.folder)?;
+    if args.trial >= recorded.trials {
+        let most = grouped(recorded.trials);
+        return Err(Failure::usage(format!("there is no trial {}; the table has {most}, from 0", args.trial)));
+    }
+    let compared = recorded.evaluate_again(&[args.trial])?.remove(0);
+    output.result(recorded.describe(&compared), || recorded.describe_json(&compared));
+    Ok(if compared.agrees() { Exit::Complete } else { Exit::Disagreed })
+}
+
+fn table(error: tumble_tables::TableError) -> Failure {
+    Failure::usage(error)
+}
+
+impl Recorded {
+    fn open(folder: &Path) -> Result<Recorded, Failure> {
+        let path = folder.join("run.toml");
+        let run_toml = std::fs::read_to_string(&path)
+            .map_err(|error| Failure::usage(format!("failed to read {}: {error}", path.display())))?;
+        let pipelines: Vec<Arc<dyn Pipeline>> = registry::all().into_iter().map(Arc::from).collect();
+        let name: Arc<str> = path.display().to_string().into();
+        let run = OpenRun::try_new(&name, &run_toml, &pipelines).map_err(Failure::usage)?;
+        let description = run.pipeline.description();
+        let description = match &run.spec.plan {
+            Plan::SweepOfEvolutions(..) => description.nested(&run.spec.objective),
+            _ => description.clone(),
+        };
+        let objective = match &run.spec.plan {
+            Plan::SweepOfEvolutions(..) => description.objective.clone(),
+            _ => run.spec.objective.clone(),
+        };
+        let trials_folder = folder.join("trials");
+        let first = tumble_tables::part_paths(&trials_folder).map_err(table)?.into_iter().next();
+        if let Some(first) = first {
+            let (wrote, ours) =
+                (tumble_tables::read_metadata(&first).map_err(table)?.version, env!("CARGO_PKG_VERSION"));
+            if wrote != ours {
+                return Err(Failure::usage(format!(
+                    "the tables were written by version {wrote} and this is {ours}; results are the same only within one version"
+                )));
+            }
+        }
+        Ok(Recorded {
+            metrics: description.metrics.into_iter().map(|m| m.name).collect(),
+            objective,
+            trials: tumble_tables::trial_count(&trials_folder).map_err(table)?,
+            folder: folder.to_owned(),
+            run: Arc::new(run),
+        })
+    }
+
+    /// A share of the trials, the same ones each time: those whose noise, under a key of its own, is lowest.
+    fn sample(&self, share: f64) -> Vec<u64> {
+        let limit = (share * f64::from(u32::MAX)) as u32;
+        let key = self.run.spec.seed.key().map(|word| !word);
+        let chosen = |trial: &u64| philox4x32_10([*trial as u32, (*trial >> 32) as u32, 0, 0], key)[0] <= limit;
+        let sample: Vec<u64> = (0..self.trials).filter(chosen).collect();
+        // However small the share, something is verified.
+        if sample.is_empty() && self.trials > 0 { vec![0] } else { sample }
+    }
+
+    /// Evaluates the trials (by rising index) again.
+    fn evaluate_again(&self, wanted: &[u64]) -> Result<Vec<Compared>, Failure> {
+        let rows = self.recorded_rows(wanted)?;
+        let mut compared = Vec::with_capacity(wanted.len());
+        let mut evaluate = |trials: &[u64], proposal: Option<Arc<Proposal>>| {
+            for (trial, again) in trials.iter().zip(self.evaluate(trials, proposal.as_ref())) {
+                compared.push(Compared { trial: *trial, recorded: rows[trial].clone(), again });
+            }
+        };
+        match &self.run.spec.plan {
+            Plan::Evolve(_) => self.replay_generations(wanted, &mut evaluate)?,
+            _ => evaluate(wanted, None),
+        }
+        Ok(compared)
+    }
+
+    fn recorded_rows(&self, wanted: &[u64]) -> Result<BTreeMap<u64, Row>, Failure> {
+        let mut columns: Vec<&str> = self.metrics.iter().map(String::as_str).collect();
+        columns.push("outcome");
+        let (mut rows, mut first, mut wanted) = (BTreeMap::new(), 0u64, wanted.iter().copied().peekable());
+        for block in tumble_tables::scan(&self.folder.join("trials"), &columns).map_err(table)? {
+            let block = block.map_err(table)?;
+            let end = first + block.rows as u64;
+            while let Some(trial) = wanted.next_if(|trial| *trial < end) {
+                let row = (trial - first) as usize;
+                let number = |column: &Column| match column {
+                    Column::Float(values) => values[row],
+                    _ => f64::NAN,
+                };
+                let outcome = match block.columns.last() {
+                    Some(Column::Text(words)) => words[row].as_deref().unwrap_or_default().to_owned(),
+                    _ => String::new(),
+                };
+                let metrics = block.columns[..self.metrics.len()].iter().map(number).collect();
+                rows.insert(trial, Row { outcome, metrics });
+            }
+            first = end;
+        }
+        Ok(rows)
+    }
+
+    /// Replays the strategy from the recorded fitness, and has the wanted trials of each generation evaluated under the
+    /// proposal that it makes there.
+    fn replay_generations(
+        &self,
+        wanted: &[u64],
+        evaluate: &mut impl FnMut(&[u64], Option<Arc<Proposal>>),
+    ) -> Result<(), Failure> {
+        let Some(last) = wanted.last() else { return Ok(()) };
+        let layout = &self.run.layout;
+        let mut strategy = self.strategy()?;
+        let mut wanted = wanted.chunk_by(|a, b| layout.address(*a).generation == layout.address(*b).generation);
+        let mut next = wanted.next();
+        let mut objective = Values::of(&self.folder.join("trials"), &self.objective.metric)?;
+        for generation in 0..=layout.address(*last).generation {
+            if let Some(trials) = next.filter(|trials| layout.address(trials[0]).generation == generation) {
+                evaluate(trials, Some(Arc::new(strategy.ask())));
+                next = wanted.next();
+            }
+            let mut fitness = Vec::with_capacity(layout.candidates as usize);
+            for _ in 0..layout.candidates {
+                let replicates: Vec<Option<f64>> =
+                    (0..layout.replicates).map(|_| objective.next()).collect::<Result<_, _>>()?;
+                let policy = self.run.spec.limits.on_failure;
+                // A generation that aborted the run is its last, so nothing is told of it.
+                let Ok(score) = fitness_of(replicates, self.objective.direction, policy) else { return Ok(()) };
+                fitness.push(score);
+            }
+            strategy.tell(&fitness);
+        }
+        Ok(())
+    }
+
+    fn strategy(&self) -> Result<Box<dyn Strategy>, Failure> {
+        let Plan::Evolve(evolve) = &self.run.spec.plan else { unreachable!("only an evolution is replayed") };
+        let description = self.run.pipeline.description();
+        let problem = Problem {
+            dimension: description.dimension(&self.run.spec.config) as usize,
+            bounds: description.genome.as_ref().and_then(|genome| genome.bounds),
+            start: evolve.start.clone(),
+            seed: self.run.spec.seed,
+        };
+        strategies::build(evolve, &problem).map_err(Failure::usage)
+    }
+
+    /// Evaluates single trials on all cores; the results are in the trials' order.
+    fn evaluate(&self, trials: &[u64], proposal: Option<&Arc<Proposal>>) -> Vec<Row> {
+        let next = AtomicUsize::new(0);
+        let serve = || {
+            let (mut slot, mut rows) = (Slot::default(), Vec::new());
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(trial) = trials.get(index) else { return rows };
+                rows.push((index, self.evaluate_one(&mut slot, *trial, proposal)));
+            }
+        };
+        let threads = (cores() as usize).min(trials.len());
+        let mut rows: Vec<(usize, Row)> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(serve)).collect();
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().expect("a slot catches its evaluator's panics"))
+                .collect()
+        });
+        rows.sort_by_key(|(index, _)| *index);
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    fn evaluate_one(&self, slot: &mut Slot, trial: u64, proposal: Option<&Arc<Proposal>>) -> Row {
+        let grant = Grant {
+            lease: 0,
+            run: self.run.id.clone(),
+            generation: self.run.layout.address(trial).generation,
+            range: TrialRange::new(trial, trial + 1),
+        };
+        let job = Job { grant, run: self.run.clone(), proposal: proposal.cloned(), abandon: Arc::default() };
+        let mut outcomes = Outcomes::default();
+        slot.evaluate(&job, |piece| outcomes = piece.outcomes);
+        Row {
+            outcome: outcomes.status(0).name().to_owned(),
+            metrics: (0..self.metrics.len()).map(|metric| outcomes.value(metric, 0)).collect(),
+        }
+    }
+
+    fn describe(&self, compared: &Compared) -> String {
+        let at = self.run.layout.address(compared.trial);
+        let seed = self.run.layout.trial_seed(at).0;
+        let place = match &self.run.spec.plan {
+            Plan::Evolve(_) => format!("generation {}, candidate {}", at.generation, at.candidate),
+            _ => format!("point {}", at.candidate),
+        };
+        let mut text = format!("trial {}: {place}, replicate {}, seed {seed}\n", compared.trial, at.replicate);
+        for (name, value) in self.axes(compared.trial) {
+            text += &format!("  {name} = {value}\n");
+        }
+        let mut line = |name: &str, was: &dyn std::fmt::Display, is: &dyn std::fmt::Display| {
+            let (was, is) = (was.to_string(), is.to_string());
+            text +=
+                &if was == is { format!("  {name}: {is}\n") } else { format!("  {name}: {is}, but RECORDED {was}\n") };
+        };
+        line("outcome", &compared.recorded.outcome, &compared.again.outcome);
+        for (metric, name) in self.metrics.iter().enumerate() {
+            line(name, &compared.recorded.metrics[metric], &compared.again.metrics[metric]);
+        }
+        text
+    }
+
+    fn describe_json(&self, compared: &Compared) -> Json {
+        let at = self.run.layout.address(compared.trial);
+        let row = |row: &Row| {
+            let metrics: Map<String, Json> =
+                self.metrics.iter().cloned().zip(row.metrics.iter().map(|x| json!(x))).collect();
+            json!({ "outcome": row.outcome, "metrics": metrics })
+        };
+        let axes: Map<String, Json> =
+            self.axes(compared.trial).iter().map(|(name, value)| (name.clone(), value_json(value))).collect();
+        json!({
+            "trial": compared.trial,
+            "generation": at.generation,
+            "candidate": at.candidate,
+            "replicate": at.replicate,
+            "seed": self.run.layout.trial_seed(at).0,
+            "axes": axes,
+            "recorded": row(&compared.recorded),
+            "evaluated": row(&compared.again),
+            "same": compared.agrees(),
+        })
+    }
+
+    /// The swept settings of a trial.
+    fn axes(&self, trial: u64) -> Vec<(String, Value)> {
+        let (Some(sweep), Some(design)) = (self.run.spec.plan.sweep(), &self.run.design) else { return Vec::new() };
+        let point = self.run.layout.address(trial).candidate;
+        sweep.axes.iter().enumerate().map(|(i, axis)| (axis.name.clone(), design.value(point, i))).collect()
+    }
+}
+
+/// One metric of a trials table, a value at a time; `None` where the trial has no number.
+struct Values {
+    scan: tumble_tables::Scan,
+    block: std::vec::IntoIter<f64>,
+}
+
+impl Values {
+    fn of(trials: &Path, metric: &str) -> Result<Values, Failure> {
+        let scan = tumble_tables::scan(trials, &[metric]).map_err(table)?;
+        Ok(Values { scan, block: Vec::new().into_iter() })
+    }
+
+    fn next(&mut self) -> Result<Option<f64>, Failure> {
+        loop {
+            if let Some(value) = self.block.next() {
+                return Ok(Some(value));
+            }
+            match self.scan.next() {
+                Some(block) => {
+                    self.block = block.map_err(table)?.columns.remove(0).numbers().unwrap_or_default().into_iter()
+                }
+                // The table ends within this generation, which the strategy was never told of.
+                None => return Ok(None),
+            }
+        }
+    }
+}
