@@ -158,7 +158,7 @@ pub(crate) fn state_name(state: v1::RunState) -> &'static str {
 
 fn view_text(view: &v1::RunView) -> String {
     let mut text = format!("{}  {}", view.run, state_name(view.state()));
-    if !view.reason.is_empty() {
+    if !view.reason.is_empty() && view.reason != state_name(view.state()) {
         let _ = write!(text, ": {}", view.reason);
     }
     let _ = write!(text, "\ntrials   {} / {}", grouped(view.trials_done), grouped(view.trials));
