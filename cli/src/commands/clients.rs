@@ -96,7 +96,11 @@ pub(crate) async fn wait(args: WaitArgs, output: Output) -> Result<Exit, Failure
 pub(crate) async fn cancel(args: RunNameArgs, output: Output) -> Result<Exit, Failure> {
     let mut client = connect(&args.client.access).await?;
     let cancelled = client.cancel(v1::RunRequest { run: args.run }).await.map_err(refused)?.into_inner();
-    let view = follow(&mut client, &cancelled.run, |_| ()).await?;
+    // What is complete is still written, which takes its time after many trials.
+    let mut progress = Progress::new(output);
+    let view = follow(&mut client, &cancelled.run, |view| progress.update(view)).await;
+    progress.end();
+    let view = view?;
     output.result(view_text(&view), || view_json(&view));
     Ok(Exit::Complete)
 }
