@@ -138,6 +138,7 @@ impl Driver {
     /// Drives until told to stop, or until it cannot go on.
     pub(crate) fn drive(mut self, runtime: &tokio::runtime::Handle) -> Result<(), DriveError> {
         let mut events = VecDeque::from([Event::Tick]);
+        let mut looked_around = Instant::now();
         loop {
             let mut stop = false;
             if events.is_empty() {
@@ -145,7 +146,7 @@ impl Driver {
                 match runtime.block_on(async { tokio::time::timeout(patience, self.inputs.recv()).await }) {
                     Ok(Some(input)) => stop = self.admit(input, &mut events)?,
                     Ok(None) => return Ok(()),
-                    Err(_) => events.push_back(Event::Tick),
+                    Err(_) => {} // time alone has passed
                 }
             }
             while events.len() < TURN_EVENTS_MAX && !stop {
@@ -153,6 +154,12 @@ impl Driver {
                     Ok(input) => stop = self.admit(input, &mut events)?,
                     Err(_) => break,
                 }
+            }
+            // Time passes as well while there is always something to do.
+            if looked_around.elapsed() >= LOOK_AROUND_MIN && (self.is_time() || looked_around.elapsed() >= LOOK_AROUND)
+            {
+                events.push_back(Event::Tick);
+                looked_around = Instant::now();
             }
             self.turn(&mut events)?;
             if stop {
@@ -184,6 +191,11 @@ impl Driver {
         }
         self.publish(now);
         Ok(())
+    }
+
+    /// Whether the moment that the core asked for has come.
+    fn is_time(&self) -> bool {
+        self.core.next_wakeup().is_some_and(|at| at <= timestamp(self.started).mono_ms)
     }
 
     fn patience(&self) -> Duration {

@@ -188,6 +188,7 @@ fn complete(
     }
     let seconds = view.elapsed_ms as f64 / 1000.0;
     let rows = tumble_tables::trial_count(&folder.join("trials"))?;
+    let failed = if view.trials_failed == 0 { 0 } else { failed_rows(tables)? };
     let summary = json!({
         "run": view.run.to_string(),
         "name": view.name,
@@ -196,7 +197,7 @@ fn complete(
         "state": state_name(tables, view),
         "reason": view.reason,
         "trials": rows,
-        "trials_failed": view.trials_failed,
+        "trials_failed": failed,
         "generations": generation_count,
         "objective": view.objective,
         "best": champion.as_ref().map(|c| c.value).filter(|v| v.is_finite()),
@@ -211,6 +212,17 @@ fn complete(
     let mut text = serde_json::to_string_pretty(&summary).expect("a tree of plain values is JSON");
     text.push('\n');
     tumble_tables::write_atomically(&folder.join("summary.json"), |file| file.write_all(text.as_bytes()))
+}
+
+/// The rows that did not score. The view counts what was evaluated, and a run that ends early leaves some of that out of
+/// its table.
+fn failed_rows(tables: &RunTables) -> Result<u64, TableError> {
+    let mut failed = 0;
+    for block in tumble_tables::scan(&tables.folder.join("trials"), &["outcome"])? {
+        let Some(Column::Text(words)) = block?.columns.pop() else { continue };
+        failed += words.iter().filter(|word| word.as_deref() != Some("scored")).count() as u64;
+    }
+    Ok(failed)
 }
 
 /// The view still says `finishing` while the summary is written; what follows is known.

@@ -8,7 +8,7 @@ pub mod outcomes;
 
 /// The generated messages and services. They go no further than the files that speak the protocol.
 pub mod v1 {
-    #![allow(missing_docs, unreachable_pub, clippy::all)]
+    #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
     tonic::include_proto!("tumble.v1");
 }
 

@@ -293,6 +293,11 @@ impl Worker {
                 actions.push(give_back(grant));
                 continue;
             }
+            // It waited here while other workers scored its trials, and the run has gone on: nobody needs it any more.
+            if self.proposals.get(&grant.run).is_some_and(|(generation, _)| *generation > grant.generation) {
+                actions.push(give_back(grant));
+                continue;
+            }
             match self.job(grant) {
                 Ok(job) => {
                     self.slots[slot] = Some(job.clone());

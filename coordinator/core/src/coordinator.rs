@@ -194,7 +194,9 @@ impl Coordinator {
     fn take_up(&mut self, id: &RunId, now: Timestamp) {
         let run = self.runs.get(id).expect("the caller has just seen it");
         let (fresh, done_before) = (run.open_trials(), run.done.len());
-        let backlog = Backlog { fresh, done_before, since_mono_ms: now.mono_ms, ..Backlog::default() };
+        // A part may be being written since before a suspension; one at a time.
+        let writing = self.backlogs.get(id).is_some_and(|backlog| backlog.writing);
+        let backlog = Backlog { fresh, done_before, writing, since_mono_ms: now.mono_ms, ..Backlog::default() };
         self.backlogs.insert(id.clone(), backlog);
     }
 
@@ -218,6 +220,9 @@ impl Coordinator {
     fn cannot_run(&mut self, now: Timestamp, id: WorkerId, run: RunId, reason: String) {
         let Some(worker) = self.roster.get_mut(&id) else { return };
         worker.heard_mono_ms = now.mono_ms;
+        if !self.runs.get(&run).is_some_and(|run| run.phase == Phase::Open) {
+            return; // nobody will ask for it, so there is nothing to remember
+        }
         worker.refused.insert(run.clone());
         let of_run = |lease: &&LeaseId| self.leases.get(lease).is_some_and(|l| l.run == run);
         let held: Vec<LeaseId> = worker.leases.iter().filter(of_run).copied().collect();
@@ -308,7 +313,14 @@ impl Coordinator {
         }
     }
 
-    /// Ends a lease whose trials go back unblamed, if any are left.
+    /// Ends a lease if it is this worker's.
+    fn release_from(&mut self, worker: WorkerId, id: LeaseId) {
+        if self.leases.get(&id).is_some_and(|lease| lease.worker == worker) {
+            self.release(id);
+        }
+    }
+
+    /// Ends a lease whose trials go back, if any are left. Nobody died of them, so they are blamed for no more than before.
     fn release(&mut self, id: LeaseId) {
         let Some(lease) = self.leases.remove(&id) else { return };
         if let Some(backlog) = self.backlogs.get_mut(&lease.run) {
@@ -318,9 +330,9 @@ impl Coordinator {
             worker.leases.retain(|l| *l != id);
             worker.quarantined &= !worker.leases.is_empty();
         }
-        // With no deaths, nothing is recorded: the effects stay empty.
+        // Only a death is recorded: the effects stay empty.
         let mut none = Effects::default();
-        self.give_back(&lease, 0, false, &mut none);
+        self.give_back(&lease, lease.deaths, false, &mut none);
         self.unlink_twin(&lease);
     }
 
@@ -331,13 +343,19 @@ impl Coordinator {
         let Some(worker) = self.roster.get(&id) else { return };
         let (name, host) = (worker.name(), worker.hello.host.clone());
         let Some(run) = self.runs.get(&report.run).filter(|run| run.phase == Phase::Open) else {
-            return self.release(report.lease);
+            return self.release_from(id, report.lease);
         };
         let metrics_match = report.range.is_empty() || report.outcomes.metrics as usize == run.recorded.metrics.len();
-        let within = TrialRange::new(0, run.scope().end).contains(report.range);
-        if u64::from(report.outcomes.trials) != report.range.len() || !metrics_match || !within {
+        // Not the scope's end: an abort may have brought that forward while these trials were being evaluated.
+        let within = TrialRange::new(0, run.layout.generation(run.generation()).end).contains(report.range);
+        // What comes under a lease that is over is welcome; what does not fit a lease that is out would lose its trials.
+        let fits = self.leases.get(&report.lease).is_none_or(|lease| {
+            let from_front = lease.range.contains(report.range) && lease.range.start == report.range.start;
+            lease.worker == id && lease.run == report.run && (report.range.is_empty() || from_front)
+        });
+        if u64::from(report.outcomes.trials) != report.range.len() || !metrics_match || !within || !fits {
             self.refused_reports += 1;
-            return self.release(report.lease);
+            return self.release_from(id, report.lease);
         }
         let fresh: Vec<TrialRange> = {
             let mut fresh = tumble_domain::RangeSet::new();
@@ -345,7 +363,7 @@ impl Coordinator {
             run.done.iter().for_each(|done| fresh.remove(done));
             fresh.iter().collect()
         };
-        let lease = self.leases.get_mut(&report.lease).filter(|lease| lease.worker == id);
+        let lease = self.leases.get_mut(&report.lease);
         let attempt = Attempt {
             range: lease.as_ref().filter(|_| report.range.is_empty()).map_or(report.range, |l| l.range),
             attempt: lease.as_ref().map_or(0, |l| l.attempt),
@@ -363,7 +381,7 @@ impl Coordinator {
             bytes_up: report.bytes,
         };
         if let Some(lease) = lease {
-            lease.range = TrialRange::new(report.range.end.max(lease.range.start), lease.range.end);
+            lease.range.start += report.range.len();
             lease.bytes_down = 0;
             lease.heard_unix_ms = now.unix_ms;
         }
@@ -377,7 +395,7 @@ impl Coordinator {
             backlog.remove(report.range);
         }
         if report.last || self.leases.get(&report.lease).is_some_and(|lease| lease.range.is_empty()) {
-            self.release(report.lease);
+            self.release_from(id, report.lease);
         }
         self.progress(&report.run, effects);
     }
@@ -468,8 +486,8 @@ impl Coordinator {
                 break;
             }
             if run.evolution.is_none() {
-                let (end, whole) = (run.trials_end, run.layout.trials());
-                let reason = if end < whole { self.aborted(id, end - 1) } else { Reason::Complete };
+                let end = run.trials_end;
+                let reason = if run.aborted { self.aborted(id, end - 1) } else { Reason::Complete };
                 self.end(id, reason, end, effects);
                 break;
             }
@@ -541,6 +559,7 @@ impl Coordinator {
             backlog.suspects.clear();
         }
         for (worker_id, worker) in &mut self.roster {
+            worker.refused.remove(id);
             if worker.told.remove(id).is_some() {
                 effects.send(*worker_id, Message::CloseRun { run: id.clone() });
             }
@@ -571,8 +590,9 @@ impl Coordinator {
         self.record(id, Record::PartWritten { part, rows, bytes }, effects);
         let run = self.runs.get(id).expect("a run with a backlog is there");
         // Between two generations of an evolution its strategy's snapshot is the whole state; a sweep has none.
+        // An aborted sweep has one thing more, the failure that ends it, which its record keeps until the end.
         let between = run.evolution.is_none() || !run.done.overlaps(run.scope()) || run.scope().is_empty();
-        if between && !matches!(run.phase, Phase::Ending(_)) {
+        if between && !run.aborted && !matches!(run.phase, Phase::Ending(_)) {
             self.checkpoint(id, effects);
         }
         self.write_tables(id, effects);
@@ -650,6 +670,11 @@ impl Coordinator {
         let mut idle = self.roster.iter().filter(|(_, w)| w.leases.is_empty() && !w.leaving).peekable();
         idle.peek()?;
         let late = |lease: &Lease| {
+            // Its trials may be scored already, by a twin that is gone; the run may even be in another generation.
+            let Some(run) = self.runs.get(&lease.run) else { return false };
+            if run.done.contains(lease.range.intersection(run.scope())) {
+                return false;
+            }
             let expected = self.backlogs.get(&lease.run).and_then(|b| b.trial_ms).unwrap_or(f64::INFINITY);
             let patience = (self.limits.straggler_factor * expected * lease.range.len() as f64)
                 .max(self.limits.straggler_ms_min as f64);

@@ -1,6 +1,6 @@
 //! The deciding machine of the coordinator: events and the time go in, effects come out.
 //!
-//! There is no clock here, no file, socket, task or random number; `tests/tests/house.rs` holds that. The way of one trial:
+//! There is no clock here, no file, socket, task or random number; `xtask/tests/house/purity.rs` holds that. The way of one trial:
 //! `Coordinator::handle(Submitted)` → `grants::choose` → grant → … → `Coordinator::handle(Reported)` →
 //! `Runs::apply(Scored)` → `Run::generation_row` → `Strategy::tell` → a part of the trials table.
 

@@ -57,6 +57,8 @@ pub struct Run {
     pub bytes_up: u64,
     /// Trials whose evaluations differed.
     pub disagreements: u64,
+    /// A trial of a sweep failed and `on_failure` is `abort`: the table ends with it.
+    pub(crate) aborted: bool,
     pub(crate) checkpoint_generation: u32,
     pub(crate) objective_metric: usize,
     pub(crate) direction: Direction,
@@ -199,6 +201,7 @@ impl Run {
             bytes_down: 0,
             bytes_up: 0,
             disagreements: 0,
+            aborted: false,
             checkpoint_generation: 0,
             objective_metric,
             direction,
@@ -260,6 +263,7 @@ impl Run {
             // The table ends with the first failed trial by index, whichever was met first: so it is the same for any
             // number of workers.
             self.trials_end = self.trials_end.min(range.start + offset + 1);
+            self.aborted = true;
         }
         let (metric, direction) = (self.objective_metric, self.direction);
         let values = (0..outcomes.trials as usize)
