@@ -1,0 +1,614 @@
+//! What the core does, told by talking to it: no clock, no network, no disk.
+
+mod check;
+mod desk;
+
+use std::collections::BTreeMap;
+
+use desk::{
+    Desk, aborting, durable, evolution, open_trials, outcomes, outcomes_but, replay, sweep, value_of, with_wall, worker,
+};
+use tumble_core::{Event, LeaseId, Limits, Message, Phase, Reason, Record, RunId, TableWork};
+use tumble_domain::{Outcomes, Status, TrialRange};
+
+fn all(trials: u64) -> Vec<u64> {
+    (0..trials).collect()
+}
+
+// Losses --------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_shard_whose_worker_vanishes_is_scored_by_another() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    desk.join(2);
+    let run = desk.submit(sweep(10));
+    let (lost, held) = (desk.grant(1), desk.grant(2));
+    desk.vanish(1);
+    desk.report(2, &held);
+    desk.work_off(2);
+    assert_eq!(desk.outcome(&run, lost.range.start), (Status::Scored, value_of(lost.range.start), Vec::new()));
+    assert_eq!(desk.recorded(&run), all(10));
+}
+
+#[test]
+fn a_worker_that_says_nothing_is_taken_for_lost_and_dismissed() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(sweep(1));
+    desk.grant(1);
+    desk.pass(9_000);
+    desk.join(2);
+    assert!(desk.grants(2).is_empty());
+    desk.pass(1_500);
+    assert!(matches!(desk.told(1)[..], [.., Message::Dismiss { .. }]));
+    desk.work_off(2);
+    assert_eq!(desk.recorded(&run), all(1));
+}
+
+#[test]
+fn a_late_report_of_a_lost_lease_is_compared_and_not_counted_twice() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    desk.join(2);
+    let run = desk.submit(sweep(3));
+    let (lost, held) = (desk.grant(1), desk.grant(2));
+    desk.event(Event::CannotRun { worker: worker(1), run: run.clone(), reason: "it changed its mind".into() });
+    desk.report(2, &held);
+    let again = desk.grant(2);
+    assert_eq!(again.range, lost.range);
+    desk.report(2, &again);
+    assert!(desk.comparisons().is_empty());
+
+    desk.report(1, &lost);
+    assert_eq!(desk.comparisons(), [(lost.range.start, outcomes(lost.range))]);
+    desk.work_off(2);
+    assert_eq!(desk.recorded(&run), all(3));
+}
+
+#[test]
+fn what_a_late_report_brings_first_counts() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(sweep(1));
+    let lost = desk.grant(1);
+    desk.event(Event::CannotRun { worker: worker(1), run: run.clone(), reason: "it changed its mind".into() });
+    desk.report(1, &lost);
+    assert_eq!(desk.recorded(&run), all(1));
+}
+
+#[test]
+fn a_differing_duplicate_is_a_disagreement() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    desk.join(2);
+    let run = desk.submit(sweep(3));
+    let (lost, held) = (desk.grant(1), desk.grant(2));
+    desk.event(Event::CannotRun { worker: worker(1), run: run.clone(), reason: "it changed its mind".into() });
+    desk.report(2, &held);
+    let again = desk.grant(2);
+    desk.report(2, &again);
+
+    let other = Outcomes { values: vec![-1.0], ..outcomes(lost.range) };
+    desk.report_as(1, &lost, lost.range, other.clone(), true);
+    assert_eq!(desk.comparisons(), [(0, other)]);
+    assert_eq!(desk.view(&run).disagreements, 0);
+    desk.event(Event::Compared { run: run.clone(), differing: vec![0] });
+    assert_eq!(desk.view(&run).disagreements, 1);
+    assert_eq!(desk.outcome(&run, 0).1, value_of(0));
+    desk.restart();
+    assert_eq!(desk.view(&run).disagreements, 1);
+}
+
+#[test]
+fn a_straggler_is_lent_twice_and_the_first_report_wins() {
+    let mut desk = Desk::with(|limits| limits.straggler_ms_min = 1_000);
+    desk.join(1);
+    let run = desk.submit(evolution(4, 2));
+    let slow = desk.grant(1);
+    desk.join(2);
+    desk.work_off(2);
+    desk.pass(900);
+    assert!(desk.grants(2).is_empty(), "nothing is late yet");
+    desk.pass(200);
+    let twin = desk.grant(2);
+    assert_eq!((twin.range, twin.generation), (slow.range, 0));
+    assert_ne!(twin.lease, slow.lease);
+
+    desk.join(3);
+    desk.pass(5_000);
+    assert!(desk.grants(3).is_empty(), "two are enough");
+
+    desk.report(2, &twin);
+    assert_eq!(desk.run(&run).generation(), 1);
+    let late = Outcomes { values: vec![-1.0], ..outcomes(slow.range) };
+    desk.report_as(1, &slow, slow.range, late.clone(), true);
+    assert_eq!(desk.comparisons(), [(slow.range.start, late)]);
+    assert_eq!(desk.outcome(&run, slow.range.start).1, value_of(slow.range.start));
+}
+
+#[test]
+fn a_lease_that_a_generation_has_overtaken_is_not_lent_again() {
+    // It was: its trials, granted in the generation after theirs, made every idle worker refuse the run.
+    let mut desk = Desk::with(|limits| limits.straggler_ms_min = 1_000);
+    desk.join(1);
+    let run = desk.submit(evolution(4, 3));
+    desk.grant(1);
+    desk.join(2);
+    desk.work_off(2);
+    desk.pass(1_100);
+    let twin = desk.grant(2);
+    desk.report(2, &twin);
+    assert_eq!(desk.run(&run).generation(), 1);
+
+    let mut held = desk.grant(2);
+    while open_trials(desk.run(&run)).len() > held.range.len() {
+        desk.report(2, &held);
+        held = desk.grant(2);
+    }
+    desk.join(3);
+    desk.pass(1_100);
+    assert_eq!(desk.grant(3).range, held.range);
+}
+
+#[test]
+fn a_returned_range_goes_to_somebody_else_at_once() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(sweep(2));
+    let first = desk.grant(1);
+    desk.report(1, &first);
+    let returned = desk.grant(1);
+    desk.join(2);
+    desk.event(Event::Leaving { worker: worker(1) });
+    assert!(desk.grants(2).is_empty());
+    desk.hand_back(1, &returned);
+    let taken = desk.grant(2);
+    assert_eq!((taken.range, taken.attempt), (returned.range, 0));
+    desk.vanish(1);
+    desk.report(2, &taken);
+    assert_eq!(desk.recorded(&run), all(2));
+}
+
+#[test]
+fn nothing_is_blamed_for_a_worker_that_left_in_order() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(sweep(5));
+    for number in 1..20 {
+        desk.grant(number);
+        desk.event(Event::Leaving { worker: worker(number) });
+        desk.join(number + 1);
+        desk.vanish(number);
+    }
+    desk.work_off(20);
+    assert_eq!(desk.view(&run).trials_failed, 0);
+}
+
+// Trials that kill ----------------------------------------------------------------------------------------------------
+
+/// Has workers evaluate everything; whoever meets the killer dies. Gives how many did.
+fn work_off_with_a_killer(desk: &mut Desk, run: &RunId, killer: u64, slots: u32) -> u64 {
+    let (mut number, mut deaths) = (1_000, 0);
+    desk.join_with(number, slots);
+    while desk.run(run).phase == Phase::Open {
+        let grants = desk.grants(number);
+        assert!(!grants.is_empty(), "an idle worker is to be granted something");
+        // Its slots begin together: the killer takes down the others with it.
+        if grants.iter().any(|grant| (grant.range.start..grant.range.end).contains(&killer)) {
+            desk.vanish(number);
+            (number, deaths) = (number + 1, deaths + 1);
+            desk.join_with(number, slots);
+        } else {
+            grants.iter().for_each(|grant| desk.report(number, grant));
+        }
+    }
+    deaths
+}
+
+#[test]
+fn a_killer_trial_is_found_by_halving() {
+    for killer in [0, 37, 199] {
+        for slots in [1, 3] {
+            let mut desk = Desk::new();
+            let run = desk.submit(sweep(200));
+            let deaths = work_off_with_a_killer(&mut desk, &run, killer, slots);
+            assert!((3..=10).contains(&deaths), "{deaths} workers died to find one trial of 200");
+            for trial in 0..200 {
+                let (status, value, errors) = desk.outcome(&run, trial);
+                if trial == killer {
+                    let why = "the worker died 3 times while it evaluated this trial alone";
+                    assert_eq!((status, errors[0].message.as_str()), (Status::Failed, why));
+                } else {
+                    assert_eq!((status, value), (Status::Scored, value_of(trial)));
+                }
+            }
+            assert_eq!(desk.recorded(&run), all(200));
+        }
+    }
+}
+
+#[test]
+fn a_suspect_that_is_handed_back_stays_a_suspect() {
+    // It was forgotten, and merged with its neighbours: the search for the killer began anew.
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(sweep(1));
+    desk.grant(1);
+    desk.vanish(1);
+    desk.join(2);
+    let suspect = desk.grant(2);
+    assert_eq!(suspect.attempt, 1);
+    desk.event(Event::Leaving { worker: worker(2) });
+    desk.hand_back(2, &suspect);
+    desk.join(3);
+    assert_eq!(desk.grant(3).attempt, 1);
+    assert_eq!(desk.core.backlog(&run).map(|backlog| backlog.trials()), Some(0));
+}
+
+// Runs ----------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn runs_share_workers_fairly() {
+    let mut desk = Desk::new();
+    let runs: Vec<RunId> = (0..3).map(|_| desk.submit(sweep(100_000))).collect();
+    let mut grants: BTreeMap<RunId, u64> = BTreeMap::new();
+    let mut held = Vec::new();
+    for number in 1..=6 {
+        desk.join(number);
+        held.push((number, desk.grant(number)));
+    }
+    for _ in 0..20 {
+        for (number, grant) in &mut held {
+            *grants.entry(grant.run.clone()).or_default() += 1;
+            desk.report(*number, grant);
+            *grant = desk.grant(*number);
+        }
+        let out = |run: &RunId| desk.core.backlog(run).expect("it is open").leases;
+        assert_eq!(runs.iter().map(out).collect::<Vec<_>>(), [2, 2, 2]);
+    }
+    assert_eq!(grants.into_values().collect::<Vec<_>>(), [40, 40, 40]);
+}
+
+#[test]
+fn a_suspended_run_takes_no_grants_and_resumes() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(with_wall(sweep(10), 2));
+    let held = desk.grant(1);
+    desk.pass(2_000);
+    assert!(matches!(desk.run(&run).phase, Phase::Suspended(_)));
+    assert!(matches!(&desk.told(1)[..], [Message::CloseRun { run: closed }] if *closed == run));
+    desk.report(1, &held);
+    desk.join(2);
+    assert!(desk.grants(1).is_empty() && desk.grants(2).is_empty() && desk.recorded(&run).is_empty());
+
+    desk.restart();
+    desk.join(3);
+    assert!(desk.grants(3).is_empty());
+    desk.resume(&run);
+    desk.work_off(3);
+    desk.write_tables();
+    assert_eq!(desk.run(&run).phase, Phase::Finished(Reason::Complete));
+    assert_eq!(desk.recorded(&run), all(10));
+}
+
+#[test]
+fn a_part_that_is_being_written_when_a_run_is_suspended_is_not_begun_again() {
+    // It was, by the resume, and then every part after it twice.
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(with_wall(sweep(3 * 4_096), 2));
+    while desk.work.is_empty() {
+        let grants = desk.grants(1);
+        grants.iter().for_each(|grant| desk.report(1, grant));
+    }
+    desk.pass(2_000);
+    assert!(matches!(desk.run(&run).phase, Phase::Suspended(_)));
+    desk.resume(&run);
+    desk.pass(1);
+    assert!(matches!(desk.work[..], [TableWork::Part { part: 0, .. }]), "{:?}", desk.work);
+    desk.work_off(1);
+    desk.write_tables();
+    let parts = desk.records.iter().filter_map(|record| match record.record {
+        Record::PartWritten { part, .. } => Some(part),
+        _ => None,
+    });
+    assert_eq!(parts.collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+#[test]
+fn an_aborted_sweep_ends_with_its_first_failed_trial_whoever_meets_it_first() {
+    let mut desk = Desk::new();
+    desk.join_with(1, 8);
+    let run = desk.submit(aborting(sweep(100)));
+    let grants = desk.grants(1);
+    let ranges: Vec<TrialRange> = grants.iter().map(|grant| grant.range).collect();
+    assert_eq!(ranges, (0..8).map(|trial| TrialRange::new(trial, trial + 1)).collect::<Vec<_>>());
+    // The later failure is met first; what lies between the two is on its way.
+    desk.report_as(1, &grants[5], ranges[5], outcomes_but(ranges[5], 5), true);
+    assert!(desk.grants(1).is_empty(), "nothing behind the failure is granted");
+    desk.report_as(1, &grants[2], ranges[2], outcomes_but(ranges[2], 2), true);
+    for at in [7, 4, 1] {
+        desk.report(1, &grants[at]);
+        assert_eq!(desk.run(&run).phase, Phase::Open);
+    }
+    desk.report(1, &grants[0]);
+    assert_eq!(desk.core.refused_reports(), 0, "no worker did anything wrong");
+    desk.write_tables();
+    let why = "trial 2 failed and on_failure is \"abort\"".to_owned();
+    assert_eq!(desk.run(&run).phase, Phase::Finished(Reason::Aborted(why)));
+    assert_eq!((desk.run(&run).trials_end, desk.run(&run).parts), (3, 1));
+}
+
+#[test]
+fn a_sweep_is_aborted_by_its_last_trial_as_well() {
+    // It was complete instead. The failure is met before the rest, and the restart comes between.
+    for failure in [outcomes_but, |range, _| Outcomes { values: vec![f64::INFINITY], ..outcomes(range) }] {
+        let mut desk = Desk::new();
+        desk.join_with(1, 2);
+        let run = desk.submit(aborting(sweep(2)));
+        let grants = desk.grants(1);
+        desk.report_as(1, &grants[1], grants[1].range, failure(grants[1].range, 1), true);
+        desk.restart();
+        desk.join(2);
+        desk.work_off(2);
+        desk.write_tables();
+        let why = "trial 1 failed and on_failure is \"abort\"".to_owned();
+        assert_eq!(desk.run(&run).phase, Phase::Finished(Reason::Aborted(why)));
+    }
+}
+
+#[test]
+fn a_failure_that_aborts_a_sweep_outlives_the_checkpoints_of_its_parts() {
+    let mut desk = Desk::with(|limits| limits.shard_trials_max = 4_096);
+    desk.join_with(1, 3);
+    let run = desk.submit(aborting(sweep(2 * 4_096)));
+    let last = 2 * 4_096 - 1;
+    // All but the last trial of each part, then the failure that ends the second, and only then the first part.
+    let mut kept = Vec::new();
+    loop {
+        let grants = desk.grants(1);
+        if grants.is_empty() {
+            break;
+        }
+        for grant in grants {
+            match grant.range {
+                range if range.start == 0 => kept.push(grant),
+                range if range.end > last => desk.report_as(1, &grant, range, outcomes_but(range, last), true),
+                _ => desk.report(1, &grant),
+            }
+        }
+    }
+    assert_eq!(kept.len(), 1);
+    assert!(desk.work.is_empty());
+    desk.report(1, &kept[0]);
+    desk.write_tables();
+    let before: Vec<_> = desk.records.drain(..).collect();
+    // As the journal has it: what a checkpoint covers is not replayed.
+    let checkpoint =
+        before.iter().rposition(|record| matches!(record.record, Record::Checkpoint(_))).expect("the last");
+    let submitted = before.iter().filter(|record| matches!(record.record, Record::Submitted { .. }));
+    let ending = before.iter().filter(|record| matches!(record.record, Record::Ending { .. }));
+    desk.records = submitted.chain(ending).chain(&before[checkpoint..]).cloned().collect();
+    desk.restart();
+    let why = format!("trial {last} failed and on_failure is \"abort\"");
+    assert_eq!(desk.run(&run).phase, Phase::Finished(Reason::Aborted(why)));
+}
+
+#[test]
+fn a_cancelled_run_keeps_the_prefix_that_is_scored() {
+    let mut desk = Desk::new();
+    desk.join_with(1, 4);
+    let run = desk.submit(sweep(100));
+    let grants = desk.grants(1);
+    for at in [0, 1, 3] {
+        desk.report(1, &grants[at]);
+    }
+    desk.cancel(&run);
+    assert_eq!(desk.run(&run).trials_end, 2);
+    desk.write_tables();
+    assert_eq!(desk.run(&run).phase, Phase::Finished(Reason::Cancelled));
+    assert_eq!(desk.run(&run).parts, 1);
+}
+
+#[test]
+fn a_run_that_is_cancelled_while_a_part_is_being_written_keeps_that_part() {
+    for restarted in [false, true] {
+        let mut desk = Desk::with(|limits| limits.shard_trials_max = 4_096);
+        desk.join(1);
+        let run = desk.submit(evolution(64, 200));
+        while desk.work.is_empty() {
+            let grants = desk.grants(1);
+            grants.iter().for_each(|grant| desk.report(1, grant));
+        }
+        let TableWork::Part { part: 0, range, .. } = desk.work[0] else { panic!("{:?}", desk.work) };
+        desk.cancel(&run);
+        if restarted {
+            desk.restart();
+        }
+        assert!(desk.run(&run).trials_end >= range.end, "a part on disk is longer than its table");
+        desk.write_tables();
+        assert_eq!(desk.run(&run).phase, Phase::Finished(Reason::Cancelled));
+        assert!(desk.core.leases().is_empty());
+    }
+}
+
+// Peers that say what makes no sense ----------------------------------------------------------------------------------
+
+/// A worker with a shard of at least three trials, and another worker to take over.
+fn a_worker_with_a_shard() -> (Desk, RunId, tumble_core::Grant) {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(sweep(20));
+    let first = desk.grant(1);
+    desk.report(1, &first);
+    let grant = desk.grant(1);
+    assert!(grant.range.len() >= 3, "{grant:?}");
+    desk.join(2);
+    (desk, run, grant)
+}
+
+#[test]
+fn a_report_that_skips_the_front_of_its_lease_loses_no_trial() {
+    // It did: the trials before it were neither scored nor granted until the next restart.
+    let (mut desk, run, grant) = a_worker_with_a_shard();
+    let later = TrialRange::new(grant.range.start + 1, grant.range.end);
+    desk.report_as(1, &grant, later, outcomes(later), true);
+    assert_eq!(desk.core.refused_reports(), 1);
+    desk.work_off(2);
+    desk.work_off(1);
+    desk.work_off(2);
+    assert_eq!(desk.recorded(&run), all(20));
+}
+
+#[test]
+fn a_report_without_trials_moves_nothing() {
+    // It moved the front of the lease to wherever it said that nothing was evaluated.
+    let (mut desk, run, grant) = a_worker_with_a_shard();
+    let nothing = TrialRange::new(grant.range.end, grant.range.end);
+    desk.report_as(1, &grant, nothing, Outcomes::default(), false);
+    assert_eq!(desk.core.leases()[&grant.lease].range, grant.range);
+    desk.report(1, &grant);
+    desk.work_off(1);
+    desk.work_off(2);
+    desk.work_off(1);
+    assert_eq!(desk.recorded(&run), all(20));
+}
+
+#[test]
+fn a_worker_cannot_give_up_the_lease_of_another() {
+    let (mut desk, run, grant) = a_worker_with_a_shard();
+    let nothing = TrialRange::new(0, 0);
+    desk.report_as(2, &grant, nothing, Outcomes::default(), true);
+    desk.report_under(2, grant.lease, RunId("nobody-knows".into()), nothing, Outcomes::default(), true);
+    desk.report_as(2, &grant, grant.range, outcomes(grant.range), true);
+    assert_eq!(desk.core.leases()[&grant.lease].worker, worker(1));
+    assert!(!desk.recorded(&run).contains(&grant.range.start));
+}
+
+#[test]
+fn a_report_says_the_run_of_its_lease() {
+    // A report of another run moved the front of the lease past trials that nobody evaluated then.
+    let (mut desk, run, grant) = a_worker_with_a_shard();
+    let other = desk.submit(sweep(20));
+    desk.report_under(1, grant.lease, other.clone(), grant.range, outcomes(grant.range), true);
+    assert_eq!((desk.core.refused_reports(), desk.recorded(&other)), (1, Vec::new()));
+    for _ in 0..3 {
+        desk.work_off(1);
+        desk.work_off(2);
+    }
+    assert_eq!((desk.recorded(&run), desk.recorded(&other)), (all(20), all(20)));
+}
+
+#[test]
+fn reports_that_make_no_sense_are_counted_and_dropped() {
+    let (mut desk, run, grant) = a_worker_with_a_shard();
+    let wide = Outcomes { metrics: 2, values: vec![0.5; 2 * grant.range.len() as usize], ..outcomes(grant.range) };
+    let beyond = TrialRange::new(1_000, 1_003);
+    let short = outcomes(TrialRange::new(0, 1));
+    let nonsense = [(grant.range, wide), (beyond, outcomes(beyond)), (grant.range, short)];
+    for (refused, (range, outcomes)) in (1..).zip(nonsense) {
+        desk.report_under(1, LeaseId(u64::MAX), run.clone(), range, outcomes, true);
+        assert_eq!(desk.core.refused_reports(), refused);
+    }
+    assert_eq!(desk.recorded(&run), [0]);
+}
+
+#[test]
+fn what_a_worker_cannot_run_is_remembered_for_open_runs_alone() {
+    // Any name was, and after a run's end: a worker's session could fill the memory.
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(sweep(2));
+    for name in ["nobody-knows", "nor-this"] {
+        desk.event(Event::CannotRun { worker: worker(1), run: RunId(name.into()), reason: "it is new".into() });
+    }
+    assert!(desk.core.roster()[&worker(1)].refused.is_empty());
+    desk.event(Event::CannotRun { worker: worker(1), run: run.clone(), reason: "it is heavy".into() });
+    assert!(desk.core.leases().is_empty() && desk.core.roster()[&worker(1)].refused.contains(&run));
+    assert_eq!(desk.view(&run).reason, "it is heavy");
+    desk.cancel(&run);
+    assert!(desk.core.roster()[&worker(1)].refused.is_empty());
+}
+
+// Records -------------------------------------------------------------------------------------------------------------
+
+/// A story with a bit of everything.
+fn an_eventful_story(checkpoint_generations: u32) -> Desk {
+    let mut desk = Desk::with(|limits| limits.checkpoint_generations = checkpoint_generations);
+    desk.join_with(1, 2);
+    let evolving = desk.submit(evolution(6, 9));
+    let aborted = desk.submit(aborting(sweep(30)));
+    let walled = desk.submit(with_wall(sweep(20_000), 2));
+    let cancelled = desk.submit(evolution(70, 100));
+    desk.join(2);
+    for turn in 0..60 {
+        for number in [1, 2] {
+            for grant in desk.grants(number) {
+                match grant.range {
+                    range if grant.run == aborted && (range.start..range.end).contains(&9) => {
+                        desk.report_as(number, &grant, range, outcomes_but(range, 9), true);
+                    }
+                    range if turn % 7 == 3 && range.len() > 1 => {
+                        let front = TrialRange::new(range.start, range.start + 1);
+                        desk.report_as(number, &grant, front, outcomes(front), true);
+                    }
+                    _ => desk.report(number, &grant),
+                }
+            }
+        }
+        desk.pass(100);
+        match turn {
+            20 => desk.vanish(2),
+            21 => desk.join(2),
+            40 => desk.cancel(&cancelled),
+            _ => {}
+        }
+        (1..=2).for_each(|number| desk.heartbeat(number));
+    }
+    assert!(matches!(desk.run(&walled).phase, Phase::Suspended(_)));
+    desk.write_tables();
+    desk.resume(&walled);
+    for _ in 0..5 {
+        desk.work_off(1);
+        desk.work_off(2);
+        desk.write_tables();
+    }
+    let phases = [&evolving, &aborted, &walled, &cancelled].map(|run| desk.run(run).phase.clone());
+    let why = "trial 9 failed and on_failure is \"abort\"".to_owned();
+    let reasons = [Reason::Complete, Reason::Aborted(why), Reason::Complete, Reason::Cancelled];
+    assert_eq!(phases, reasons.map(Phase::Finished));
+    desk
+}
+
+#[test]
+fn any_prefix_of_the_records_makes_the_state_that_was() {
+    let limits = Limits::default();
+    for checkpoint_generations in [1, 4, 1_000] {
+        let desk = an_eventful_story(checkpoint_generations);
+        for (records, was) in &desk.moments {
+            let core = replay(&limits, 2, 0, &desk.records[..*records]);
+            check::invariants(&core);
+            assert_eq!(durable(&core), *was, "after {records} records");
+        }
+        // Between two records of one turn nobody ever was, but it can be replayed as well.
+        for records in 0..desk.records.len() {
+            check::invariants(&replay(&limits, 2, 0, &desk.records[..records]));
+        }
+    }
+}
+
+#[test]
+fn checkpoints_make_no_difference() {
+    let told = |checkpoint_generations| {
+        let desk = an_eventful_story(checkpoint_generations);
+        let records = desk.records.iter().filter(|record| !matches!(record.record, Record::Checkpoint(_)));
+        let told: Vec<String> = records.map(|record| format!("{record:?}")).collect();
+        let checkpoints = desk.records.len() - told.len();
+        (told, checkpoints)
+    };
+    let (often, seldom) = (told(1), told(1_000));
+    assert!(often.1 > seldom.1);
+    assert_eq!(often.0, seldom.0);
+}

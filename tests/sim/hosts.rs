@@ -1,0 +1,336 @@
+//! Hosts and what goes wrong on them: each runs a worker's process, which has one session at a time.
+//!
+//! The machine in a session is the real one, its slots are the real computing half of a worker; only their time is ours.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tumble_core::{Event, Hello, LeaseId, Message, Report, RunId, WorkerId};
+use tumble_domain::{Outcomes, Status, TrialRange};
+use tumble_worker::evaluate::Slot;
+use tumble_worker::worker::{Action, Event as Happened, Grant, Job, Piece, Say, Worker};
+
+use crate::run_file::{descriptions, pipelines};
+use crate::world::{Happening, World};
+
+pub(crate) struct Host {
+    pub(crate) slots: usize,
+    /// How long a trial takes.
+    pub(crate) trial_us: u64,
+    /// Nothing moves on it until then.
+    pub(crate) stalled_until_ms: u64,
+    /// It says things that are not so; never a wrong number, for that nobody could tell.
+    pub(crate) lies: bool,
+    /// Its process lives, or will soon live again.
+    pub(crate) present: bool,
+    pub(crate) session: Option<WorkerId>,
+}
+
+impl Host {
+    pub(crate) fn new(slots: usize, trial_us: u64) -> Host {
+        Host { slots, trial_us, stalled_until_ms: 0, lies: false, present: true, session: None }
+    }
+}
+
+pub(crate) struct Session {
+    host: usize,
+    machine: Worker,
+    slots: Vec<(Slot, Option<Busy>)>,
+    pub(crate) down: VecDeque<Message>,
+    up: VecDeque<Up>,
+}
+
+struct Busy {
+    job: Job,
+    front: u64,
+}
+
+enum Up {
+    Event(Event),
+    Bye,
+}
+
+/// Proposals travel in pieces of so many bytes here.
+const CHUNK_BYTES: usize = 48;
+
+impl World {
+    pub(crate) fn join(&mut self, host: usize) {
+        if !self.hosts[host].present || self.hosts[host].session.is_some() {
+            return;
+        }
+        if self.process.is_none() {
+            return self.in_ms(100, Happening::Join(host));
+        }
+        let worker = WorkerId(self.next_session);
+        self.next_session += 1;
+        let slots = self.hosts[host].slots;
+        self.hosts[host].session = Some(worker);
+        let session = Session {
+            host,
+            machine: Worker::new(pipelines(), slots),
+            slots: (0..slots).map(|_| (Slot::default(), None)).collect(),
+            down: VecDeque::new(),
+            up: VecDeque::new(),
+        };
+        self.sessions.insert(worker, session);
+        let name = format!("host-{host}");
+        let hello = Hello { host: name, process: worker.0 as u32, slots: slots as u32, pipelines: descriptions() };
+        self.put(Event::WorkerJoined { worker, hello });
+        self.in_ms(self.limits.heartbeat_ms, Happening::Heartbeat(worker));
+    }
+
+    /// A session ends in the middle, with all that was on its way. `noticed` says when the coordinator hears of it (if
+    /// it does), `back` when the worker's process connects again (if it does).
+    pub(crate) fn break_session(&mut self, worker: WorkerId, noticed: Option<u64>, back: Option<u64>) {
+        let Some(session) = self.sessions.remove(&worker) else { return };
+        self.tell(|| format!("{worker:?} on host {} is cut off", session.host));
+        self.hosts[session.host].session = None;
+        if let Some(ms) = noticed {
+            self.in_ms(ms, Happening::Noticed(worker));
+        }
+        match back {
+            Some(ms) => self.in_ms(ms, Happening::Join(session.host)),
+            None => self.hosts[session.host].present = false,
+        }
+    }
+
+    pub(crate) fn leave(&mut self, host: usize) {
+        if let Some(worker) = self.hosts[host].session {
+            self.tell(|| format!("{worker:?} on host {host} is asked to leave"));
+            self.happened(worker, Happened::LeaveRequested);
+        }
+    }
+
+    /// Whether the host of this session stands still; what was to happen then happens later.
+    fn stalls(&mut self, worker: WorkerId, happening: Happening) -> bool {
+        let Some(session) = self.sessions.get(&worker) else { return true };
+        let until = self.hosts[session.host].stalled_until_ms;
+        if until > self.now_ms {
+            self.in_ms(until - self.now_ms, happening);
+            return true;
+        }
+        false
+    }
+
+    pub(crate) fn heartbeat(&mut self, worker: WorkerId) {
+        if !self.stalls(worker, Happening::Heartbeat(worker)) {
+            self.say(worker, Up::Event(Event::Heartbeat { worker }));
+            self.in_ms(self.limits.heartbeat_ms, Happening::Heartbeat(worker));
+        }
+    }
+
+    pub(crate) fn carry_to_worker(&mut self, worker: WorkerId) {
+        if self.stalls(worker, Happening::ToWorker(worker)) {
+            return;
+        }
+        let session = self.sessions.get_mut(&worker).expect("it does not stall");
+        let Some(message) = session.down.pop_front() else { return };
+        let name = |run: &RunId| run.0.clone();
+        let events: Vec<Happened> = match &message {
+            Message::Welcome { .. } | Message::Dismiss { .. } => Vec::new(),
+            Message::OpenRun { run, run_toml } => {
+                vec![Happened::Opened { run: name(run), run_toml: run_toml.to_string() }]
+            }
+            Message::Proposal { run, generation, bytes, hash } => {
+                let piece = |offset: usize| Happened::ProposalPiece {
+                    run: name(run),
+                    generation: *generation,
+                    hash: hash.0.to_vec(),
+                    length: bytes.len() as u64,
+                    offset: offset as u64,
+                    bytes: bytes[offset..bytes.len().min(offset + CHUNK_BYTES)].to_vec(),
+                };
+                (0..bytes.len()).step_by(CHUNK_BYTES).map(piece).collect()
+            }
+            Message::Grant(grant) => vec![Happened::Granted(Grant {
+                lease: grant.lease.0,
+                run: name(&grant.run),
+                generation: grant.generation,
+                range: grant.range,
+            })],
+            Message::CloseRun { run } => vec![Happened::Closed { run: name(run) }],
+        };
+        for event in events {
+            self.happened(worker, event);
+        }
+    }
+
+    /// Something happens to a worker's machine, and what it wants done is done.
+    fn happened(&mut self, worker: WorkerId, event: Happened) {
+        let session = self.sessions.get_mut(&worker).expect("only sessions that are there are told");
+        for action in session.machine.handle(event) {
+            match action {
+                Action::Start { slot, job } => {
+                    let front = job.grant.range.start;
+                    let session = self.sessions.get_mut(&worker).expect("it was there a line ago");
+                    session.slots[slot].1 = Some(Busy { job, front });
+                    self.evaluate_on(worker, slot);
+                }
+                Action::Say(words) => self.write(worker, words),
+                Action::Quit => {
+                    // What it said before arrives before the end of the session does.
+                    self.say(worker, Up::Bye);
+                }
+            }
+        }
+    }
+
+    /// Has a slot evaluate some more of its job, in virtual time.
+    fn evaluate_on(&mut self, worker: WorkerId, slot: usize) {
+        let session = &self.sessions[&worker];
+        let busy = session.slots[slot].1.as_ref().expect("it has a job");
+        let (front, left) = (busy.front, busy.job.grant.range.end - busy.front);
+        let trial_us = self.hosts[session.host].trial_us;
+        let trials = if left > 1 && self.chance.one_in(4) { self.chance.between(1, left - 1) } else { left };
+        self.in_ms(trials * trial_us / 1_000, Happening::Evaluated { worker, slot, upto: front + trials });
+    }
+
+    pub(crate) fn evaluated(&mut self, worker: WorkerId, slot: usize, upto: u64) {
+        if self.stalls(worker, Happening::Evaluated { worker, slot, upto }) {
+            return;
+        }
+        let session = self.sessions.get_mut(&worker).expect("it does not stall");
+        let trial_us = self.hosts[session.host].trial_us;
+        let (computing, busy) = &mut session.slots[slot];
+        let Busy { job, front } = busy.as_mut().expect("it was given a job");
+        let abandoned = job.abandon.load(Ordering::Relaxed);
+        // An abandoned job ends after the trial at hand, or within it.
+        let end = if abandoned { *front + self.chance.below(2).min(upto - *front) } else { upto };
+        let range = TrialRange::new(*front, end);
+        let kills = self.runs.iter().find(|known| known.id.as_ref().is_some_and(|id| id.0 == job.grant.run));
+        if kills.is_some_and(|known| known.file.killers.iter().any(|trial| (range.start..range.end).contains(trial))) {
+            let (noticed, back) = (self.chance.below(30), self.chance.between(1, 100));
+            return self.break_session(worker, Some(noticed), Some(back));
+        }
+        let last = abandoned || end == job.grant.range.end;
+        // The watch of an abandoned job would end this one, and a real clock may cut it in several pieces.
+        let part = Job { grant: Grant { range, ..job.grant.clone() }, abandon: Arc::default(), ..job.clone() };
+        let mut pieces = Vec::new();
+        computing.evaluate(&part, |piece| pieces.push(piece));
+        let evaluate_ms = (range.len() * trial_us) as f64 / 1_000.0;
+        let piece = Piece { range, outcomes: joined(pieces), evaluate_ms, last };
+        *front = end;
+        if last {
+            *busy = None;
+        }
+        self.happened(worker, Happened::Evaluated { slot, piece });
+        if !last {
+            self.evaluate_on(worker, slot);
+        }
+    }
+
+    fn write(&mut self, worker: WorkerId, words: Say) {
+        let event = match words {
+            Say::Leaving => Event::Leaving { worker },
+            Say::CannotRun { run, reason } => {
+                // Our workers can evaluate every run: if one says otherwise, somebody confused it.
+                let lies = self.sessions.get(&worker).is_some_and(|session| self.hosts[session.host].lies);
+                assert!(lies, "an honest {worker:?} cannot evaluate `{run}`: {reason}");
+                Event::CannotRun { worker, run: RunId(run), reason }
+            }
+            Say::Report { lease, run, piece } => {
+                let report = Report {
+                    lease: LeaseId(lease),
+                    run: RunId(run),
+                    range: piece.range,
+                    outcomes: Arc::new(piece.outcomes),
+                    evaluate_ms: piece.evaluate_ms,
+                    last: piece.last,
+                    bytes: 32 + 8 * piece.range.len(),
+                };
+                return self.report(worker, report);
+            }
+        };
+        self.say(worker, Up::Event(event));
+    }
+
+    fn report(&mut self, worker: WorkerId, mut report: Report) {
+        let lies = self.sessions.get(&worker).is_some_and(|session| self.hosts[session.host].lies);
+        let mut times = 1;
+        if lies && self.chance.one_in(5) {
+            self.lies += 1;
+            match self.chance.below(10) {
+                0 if report.range.len() > 1 => {
+                    report.outcomes = Arc::new(report.outcomes.slice(1, report.outcomes.trials - 1));
+                    report.range.start += 1;
+                }
+                1 => {
+                    let more = report.outcomes.trials as usize;
+                    let mut wider = (*report.outcomes).clone();
+                    wider.metrics += 1;
+                    wider.values.extend(std::iter::repeat_n(0.5, more));
+                    report.outcomes = Arc::new(wider);
+                }
+                2 => report.lease = LeaseId(u64::MAX),
+                3 => report.run = RunId("nobody-knows".into()),
+                4 => {
+                    // Without outcomes: those of one run, said of another, would be wrong numbers.
+                    let other = self.chance.below(self.runs.len() as u64) as usize;
+                    report.run = self.runs[other].id.clone().unwrap_or(report.run);
+                    report.range.end = report.range.start;
+                    report.outcomes = Arc::default();
+                }
+                5 => times = 2,
+                6 => {
+                    let leases: Vec<LeaseId> = match &self.process {
+                        Some(process) => process.core.leases().keys().copied().collect(),
+                        None => Vec::new(),
+                    };
+                    if !leases.is_empty() {
+                        report.lease = self.chance.pick(&leases);
+                    }
+                }
+                7 => times = 0,
+                8 => report.last = true,
+                _ => report.range = TrialRange::new(report.range.start + (1 << 40), report.range.end + (1 << 40)),
+            }
+        }
+        for _ in 0..times {
+            self.say(worker, Up::Event(Event::Reported { worker, report: report.clone() }));
+        }
+    }
+
+    fn say(&mut self, worker: WorkerId, words: Up) {
+        let delay = self.chance.below(self.delay_ms + 1);
+        let Some(session) = self.sessions.get_mut(&worker) else { return };
+        session.up.push_back(words);
+        self.in_ms(delay, Happening::FromWorker(worker));
+    }
+
+    pub(crate) fn carry_from_worker(&mut self, worker: WorkerId) {
+        let Some(session) = self.sessions.get_mut(&worker) else { return };
+        match session.up.pop_front() {
+            Some(Up::Event(event)) => self.put(event),
+            Some(Up::Bye) => {
+                let host = session.host;
+                self.sessions.remove(&worker);
+                self.hosts[host].session = None;
+                self.hosts[host].present = false;
+                self.put(Event::WorkerLeft { worker });
+            }
+            None => {}
+        }
+    }
+}
+
+/// The outcomes of pieces that follow each other.
+fn joined(pieces: Vec<Piece>) -> Outcomes {
+    let mut pieces = pieces.into_iter().map(|piece| piece.outcomes).filter(|outcomes| outcomes.trials > 0);
+    let Some(mut all) = pieces.next() else { return Outcomes::default() };
+    for piece in pieces {
+        let (before, metrics) = (all.trials, all.metrics as usize);
+        let column = |of: &Outcomes, m: usize| of.values[m * of.trials as usize..(m + 1) * of.trials as usize].to_vec();
+        let status = |of: &Outcomes| (0..of.trials as usize).map(|t| of.status(t)).collect::<Vec<Status>>();
+        let later = piece.errors.iter().map(|error| (before + error.offset, error.message.clone()));
+        let errors = later.map(|(offset, message)| tumble_domain::TrialError { offset, message });
+        all = Outcomes {
+            trials: before + piece.trials,
+            metrics: all.metrics,
+            statuses: [status(&all), status(&piece)].concat(),
+            values: (0..metrics).flat_map(|m| [column(&all, m), column(&piece, m)].concat()).collect(),
+            errors: all.errors.iter().cloned().chain(errors).collect(),
+        };
+    }
+    all
+}
