@@ -44,7 +44,7 @@ fn not_understood(error: &clap::Error) -> ExitCode {
         || words.iter().any(|word| word == "--output=json")
         || words.windows(2).any(|pair| pair == ["--output", "json"]);
     if json {
-        output::failure_value(error.to_string().trim_end(), exit::Exit::Usage);
+        output::failure_value(error.to_string().trim_start_matches("error: ").trim_end(), exit::Exit::Usage);
     }
     exit::Exit::Usage.into()
 }

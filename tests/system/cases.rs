@@ -29,7 +29,7 @@ population = 40
 generations = 150
 sigma = 0.5
 start = 0.0
-stop = { objective = 1e-6 }
+stop = { objective = 0.01 }
 "#;
 
 /// Sixty evolutions, each inside one trial; a setting of the strategy and one of the pipeline are axes.
@@ -89,12 +89,12 @@ width = { integers = [1, 6] }
 noise = { linear = [0.0, 0.5] }
 "#;
 
-/// A sweep of some seconds, in six parts: each trial takes about a fifth of a millisecond.
+/// A sweep of some seconds, in five parts: each trial takes about a fifth of a millisecond.
 pub(crate) const LONG_SWEEP: &str = r#"
 name = "long-sweep"
 pipeline = "go-cls"
 seed = 11
-replicates = 55
+replicates = 42
 [config]
 epochs = 600
 inputs = 20
@@ -105,9 +105,9 @@ design = "grid"
 load = { linear = [0.5, 1.5], points = 20 }
 snr = { log = [0.1, 10.0], points = 20 }
 "#;
-pub(crate) const LONG_SWEEP_TRIALS: u64 = 20 * 20 * 55;
+pub(crate) const LONG_SWEEP_TRIALS: u64 = 20 * 20 * 42;
 
-/// An evolution of some seconds, in twelve parts: hundreds of generations, each of some milliseconds.
+/// An evolution of some seconds, in ten parts: hundreds of generations, each of some milliseconds.
 pub(crate) const LONG_EVOLVE: &str = r#"
 name = "long-evolve"
 pipeline = "benchmark-functions"
@@ -119,8 +119,8 @@ dimension = 150
 [evolve]
 strategy = "cma-es"
 population = 64
-generations = 380
+generations = 300
 sigma = 0.5
 start = 1.0
 "#;
-pub(crate) const LONG_EVOLVE_TRIALS: u64 = 64 * 2 * 380;
+pub(crate) const LONG_EVOLVE_TRIALS: u64 = 64 * 2 * 300;

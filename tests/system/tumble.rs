@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -93,7 +94,7 @@ impl Process {
     /// Waits for its end, and gives what it said.
     pub(crate) fn said(mut self) -> Said {
         let code = self.ended().code();
-        let mut text = |reader: Option<std::thread::JoinHandle<String>>| {
+        let text = |reader: Option<std::thread::JoinHandle<String>>| {
             reader.expect("it is asked for once").join().expect("a reader does not panic")
         };
         let (stdout, stderr) = (text(self.stdout.take()), text(self.stderr.take()));
@@ -215,6 +216,29 @@ impl Place {
     }
 }
 
+/// What a long run file gives when nothing happens to it; found out once for all tests.
+pub(crate) fn undisturbed(run_file: &'static str) -> &'static Results {
+    static KNOWN: Mutex<Vec<(&str, &'static OnceLock<Results>)>> = Mutex::new(Vec::new());
+    let known = {
+        let mut all = KNOWN.lock().expect("nobody panics with it");
+        match all.iter().find(|(known, _)| *known == run_file) {
+            Some((_, results)) => *results,
+            None => {
+                let results: &'static OnceLock<Results> = Box::leak(Box::default());
+                all.push((run_file, results));
+                results
+            }
+        }
+    };
+    known.get_or_init(|| Place::new().results(run_file, 2, "undisturbed"))
+}
+
+/// Puts results into a folder, to be read there.
+pub(crate) fn put(results: &Results, folder: &Path) {
+    fs::create_dir_all(folder.join("trials")).expect("the place is ours");
+    results.iter().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).expect("the place is ours"));
+}
+
 /// What follows from the run file alone: every file under `trials/`, the generations, the champion, the run file.
 pub(crate) type Results = BTreeMap<String, Vec<u8>>;
 
@@ -291,7 +315,15 @@ pub(crate) struct Coordinator {
 impl Coordinator {
     pub(crate) fn start(place: &Place, listen: &str) -> Coordinator {
         let mut command = tumble();
-        command.current_dir(place.path()).args(["coordinator", "--state", "state", "--out", "runs", "--output", "json"]);
+        command.current_dir(place.path()).args([
+            "coordinator",
+            "--state",
+            "state",
+            "--out",
+            "runs",
+            "--output",
+            "json",
+        ]);
         command.args(["--listen", listen]).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("the binary starts");
         let mut text = String::new();

@@ -1,0 +1,228 @@
+//! The first promise: one run file, the same bytes, whatever happens on the way.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use tumble_tables::{AttemptOutcome, read_attempts};
+
+use crate::cases::*;
+use crate::tumble::*;
+
+/// The two run files that things happen to, each with its number of trials.
+const LONG: [(&str, u64); 2] = [(LONG_SWEEP, LONG_SWEEP_TRIALS), (LONG_EVOLVE, LONG_EVOLVE_TRIALS)];
+
+fn the_same_for_one_worker_and_three(run_file: &str, trials: Option<u64>) -> Results {
+    let place = Place::new();
+    let (one, three) = (place.results(run_file, 1, "one"), place.results(run_file, 3, "three"));
+    assert_same(&three, &one, "three workers instead of one");
+    let rows = summary(&place.path().join("three"))["trials"].as_u64().expect("it counts");
+    assert_each_trial_once(&place.path().join("three"), trials.unwrap_or(rows));
+    one
+}
+
+#[test]
+fn a_sweep_of_many_points_is_the_same_for_one_worker_and_three() {
+    let results = the_same_for_one_worker_and_three(POINTS, Some(50_000));
+    assert_eq!(results.keys().filter(|name| name.starts_with("trials/part-")).count(), 13);
+}
+
+#[test]
+fn an_evolution_is_the_same_for_one_worker_and_three() {
+    let results = the_same_for_one_worker_and_three(EVOLVE, None);
+    assert!(results.contains_key("generations.parquet") && results.contains_key("champion.json"));
+}
+
+#[test]
+fn evolutions_within_trials_are_the_same_for_one_worker_and_three() {
+    the_same_for_one_worker_and_three(EVOLUTIONS, Some(60));
+}
+
+#[test]
+fn students_are_the_same_for_one_worker_and_three() {
+    the_same_for_one_worker_and_three(GO_CLS, Some(96));
+}
+
+#[test]
+fn small_networks_are_the_same_for_one_worker_and_three() {
+    the_same_for_one_worker_and_three(TINY_NETWORKS, Some(24));
+}
+
+/// What was recorded as a run file gives the same run again.
+#[test]
+fn the_run_file_that_a_run_leaves_gives_its_bytes_again() {
+    let place = Place::new();
+    let first = place.results(EVOLVE, 2, "first");
+    place.tumble("run first/run.toml --quiet --workers 2 --out second").exits(0);
+    assert_same(&results(&place.path().join("second")), &first, "run.toml run again");
+}
+
+/// How many leases of a run were lost with their workers.
+fn lost(folder: &Path) -> usize {
+    let attempts = read_attempts(&folder.join("attempts.parquet")).expect("the table is complete");
+    attempts.iter().filter(|attempt| attempt.outcome == AttemptOutcome::Lost).count()
+}
+
+#[test]
+fn workers_killed_again_and_again_change_no_byte() {
+    // In a sweep every worker holds trials at any time; between two generations some are idle.
+    for ((run_file, trials), lost_min) in LONG.into_iter().zip([4, 1]) {
+        let place = Place::new();
+        let quiet = undisturbed(run_file);
+        place.file("run-file.toml", run_file);
+        let mut run = place.start("run run-file.toml --quiet --workers 3 --out killed");
+        let folder = place.path().join("killed");
+        let mut killed = BTreeSet::new();
+        // First one of them, then two at once, then the new ones that came in their place.
+        for (share, count) in [(0.05, 1), (0.2, 2), (0.35, 2), (0.5, 1)] {
+            under_way(&folder.join(".tumble"), "last", share);
+            let workers = until("all workers are there", || Some(run.workers()).filter(|w| w.len() == 3));
+            for worker in workers.into_iter().rev().take(count) {
+                send(worker, Signal::SIGKILL);
+                killed.insert(worker);
+            }
+        }
+        assert_eq!(run.ended().code(), Some(0));
+        assert_eq!(killed.len(), 6, "each was another process");
+        assert!(lost(&folder) >= lost_min, "only {} leases were lost: the kills hit idle workers", lost(&folder));
+        assert_same(&results(&folder), quiet, "six workers killed");
+        assert_each_trial_once(&folder, trials);
+        assert_eq!(summary(&folder)["disagreements"], 0);
+        assert!(!folder.join(".tumble").exists(), "what only a resume needs is tidied away");
+    }
+}
+
+/// Kills the whole of a run with -9 once it has come so far; its workers must be gone soon after, without a complaint.
+fn kill_everything(mut run: Process, folder: &Path, share: f64) {
+    under_way(&folder.join(".tumble"), "last", share);
+    let workers = run.workers();
+    assert!(!workers.is_empty());
+    run.kill_9();
+    assert!(!folder.join("summary.json").exists(), "the run had ended before it was killed");
+    until("the workers are gone, too", || workers.iter().all(|worker| is_gone(*worker)).then_some(()));
+    let log = fs::read_to_string(folder.join(".tumble/workers.log")).expect("workers write one");
+    // They left because they were let go of, and not because they found nobody any more.
+    for complaint in ["panicked", "no coordinator answers"] {
+        assert!(!log.contains(complaint), "a worker that was let go of said:\n{log}");
+    }
+}
+
+#[test]
+fn a_run_killed_twice_with_all_that_belongs_to_it_is_resumed_to_the_same_bytes() {
+    for (run_file, trials) in LONG {
+        let place = Place::new();
+        let quiet = undisturbed(run_file);
+        place.file("run-file.toml", run_file);
+        let folder = place.path().join("killed");
+        kill_everything(place.start("run run-file.toml --quiet --workers 2 --out killed"), &folder, 0.25);
+        // Whatever a reader finds now is a true prefix of what there will be.
+        for (name, bytes) in results(&folder).iter().filter(|(name, _)| name.contains("/part-")) {
+            assert!(quiet[name] == *bytes, "{name} stood there with other bytes");
+        }
+        // As a writer leaves it that is killed in the middle of a part.
+        fs::write(folder.join("trials/.part-00007.parquet.1-0.tmp"), "half of it").unwrap();
+        kill_everything(place.start("run --resume --quiet --workers 2 --out killed"), &folder, 0.6);
+        place.tumble("run run-file.toml --resume --quiet --workers 3 --out killed").exits(0);
+        assert_same(&results(&folder), quiet, "killed twice and resumed");
+        assert_each_trial_once(&folder, trials);
+        // Once more makes no difference.
+        let said = place.tumble("run --resume --out killed").exits(0);
+        assert!(said.stderr.contains("is complete already"), "{said:#?}");
+        assert_same(&results(&folder), quiet, "resumed though complete");
+    }
+}
+
+/// Once, a folder named by another path than before was taken for that of a second run, and removed with all in it.
+#[test]
+fn a_run_is_resumed_in_a_folder_that_has_moved_or_is_named_differently() {
+    let place = Place::new();
+    let quiet = undisturbed(LONG_SWEEP);
+    place.file("run-file.toml", LONG_SWEEP);
+    fs::create_dir(place.path().join("elsewhere")).unwrap();
+    let (there, moved) = (place.path().join("there"), place.path().join("moved"));
+    kill_everything(place.start("run run-file.toml --quiet --workers 2 --out there"), &there, 0.2);
+    kill_everything(place.start("run --resume --quiet --workers 2 --out elsewhere/../there"), &there, 0.5);
+    fs::rename(&there, &moved).unwrap();
+    let mut resumed = place.start("run --resume --quiet --workers 2 --out moved");
+    let view = under_way(&moved.join(".tumble"), "last", 0.5);
+    assert_eq!(view["folder"], moved.to_str().unwrap());
+    assert_eq!(resumed.ended().code(), Some(0));
+    assert_same(&results(&moved), quiet, "moved");
+    assert!(!there.exists(), "the old folder came back");
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_says_how_to_go_on_and_does() {
+    for (signal, (run_file, trials)) in [Signal::SIGINT, Signal::SIGTERM].into_iter().zip(LONG) {
+        let place = Place::new();
+        let quiet = undisturbed(run_file);
+        place.file("run-file.toml", run_file);
+        let folder = place.path().join("stopped");
+        let run = place.start("run run-file.toml --quiet --workers 2 --out stopped");
+        let before = under_way(&folder.join(".tumble"), "last", 0.3)["trials_done"].as_u64();
+        let workers = run.workers();
+        run.signal(signal);
+        let said = run.said().exits(4);
+        assert!(workers.iter().all(|worker| is_gone(*worker)), "workers leave before the run does");
+        let resume = format!("tumble run --resume --out {}", folder.display());
+        assert_eq!(said.stdout, format!("stopped (interrupted); go on with\n  {resume}\n"));
+        assert!(!folder.join("summary.json").exists());
+
+        // Nothing of what was done is done again: the resumed run begins where the other was.
+        let mut command = tumble();
+        command.args(resume.split_whitespace().skip(1)).args(["--quiet", "--workers", "2"]);
+        let mut resumed = Process::start(command);
+        let after = until("it goes on", || standing(&folder.join(".tumble"), "last"))["trials_done"].as_u64();
+        assert!(after >= before, "{before:?} trials were done, {after:?} are left of them");
+        assert_eq!(resumed.ended().code(), Some(0));
+        assert_same(&results(&folder), quiet, "stopped and resumed");
+        assert_each_trial_once(&folder, trials);
+    }
+}
+
+/// A worker that does not answer holds the first request up for seconds; the second one does not wait for it.
+#[test]
+fn a_second_request_to_stop_ends_the_run_at_once_and_loses_nothing() {
+    let place = Place::new();
+    let quiet = undisturbed(LONG_SWEEP);
+    place.file("run-file.toml", LONG_SWEEP);
+    let folder = place.path().join("stopped");
+    let mut run = place.start("run run-file.toml --quiet --workers 2 --out stopped");
+    under_way(&folder.join(".tumble"), "last", 0.3);
+    let workers = run.workers();
+    send(workers[0], Signal::SIGSTOP);
+    run.signal(Signal::SIGINT);
+    until("the other worker has left", || is_gone(workers[1]).then_some(()));
+    assert!(!run.has_ended(), "it waits for the worker that is stopped");
+    run.signal(Signal::SIGINT);
+    assert_eq!(run.ended().code(), Some(128 + 2));
+    send(workers[0], Signal::SIGCONT);
+    until("the worker lets go of its leash", || is_gone(workers[0]).then_some(()));
+    place.tumble("run --resume --quiet --workers 2 --out stopped").exits(0);
+    assert_same(&results(&folder), quiet, "stopped at once and resumed");
+}
+
+/// The one worker there is falls silent for longer than the coordinator puts up with (10 s), and comes back with
+/// reports of trials that were taken from it.
+#[test]
+fn a_worker_that_falls_silent_is_given_up_and_taken_back() {
+    let place = Place::new();
+    let quiet = undisturbed(LONG_SWEEP);
+    place.file("run-file.toml", LONG_SWEEP);
+    let folder = place.path().join("silent");
+    let mut run = place.start("run run-file.toml --quiet --workers 1 --out silent");
+    under_way(&folder.join(".tumble"), "last", 0.2);
+    let worker = run.workers()[0];
+    send(worker, Signal::SIGSTOP);
+    until("the coordinator gives it up", || {
+        let view = standing(&folder.join(".tumble"), "last")?;
+        (view["state"] == "waiting" && view["reason"] == "no worker has joined").then_some(())
+    });
+    assert_eq!(run.workers(), [worker], "nobody took its place: it lives");
+    send(worker, Signal::SIGCONT);
+    assert_eq!(run.ended().code(), Some(0));
+    assert!(lost(&folder) >= 1);
+    assert_same(&results(&folder), quiet, "silent for a while");
+    assert_each_trial_once(&folder, LONG_SWEEP_TRIALS);
+}

@@ -1,0 +1,12 @@
+//! The real binary, tried from outside: every promise that a user relies on, held against processes, signals and files.
+
+mod apart;
+mod bytes;
+mod cases;
+mod limits;
+mod memory;
+mod mistakes;
+mod safety;
+mod shown;
+mod tumble;
+mod wire;
