@@ -1,0 +1,177 @@
+//! Documents that say what is so: examples that parse, links that lead somewhere, tests that exist.
+
+use std::collections::BTreeSet;
+
+use tumble_domain::PipelineDescription;
+
+use crate::sources::{files, none, read, root};
+
+fn pipelines() -> Vec<PipelineDescription> {
+    tumble_pipelines::registry::all().iter().map(|pipeline| pipeline.description().clone()).collect()
+}
+
+/// What a run file breaks; warnings count, for an example is there to be copied.
+fn run_file_problems(text: &str, name: &str) -> Vec<String> {
+    match tumble_runfile::parse(text, name, &[], &pipelines()) {
+        Ok(understood) => understood.warnings.iter().map(|warning| format!("{name}: {warning}")).collect(),
+        Err(problems) => vec![problems.to_string()],
+    }
+}
+
+#[test]
+fn every_example_is_a_valid_run() {
+    let examples = files("examples", &[".toml"]);
+    assert!(!examples.is_empty(), "there are no examples");
+    let problems = examples.iter().flat_map(|path| run_file_problems(&read(path), &path.display().to_string()));
+    none(problems.collect());
+}
+
+#[test]
+fn every_example_is_run_by_the_checks_and_told_of() {
+    let (checks, told) = (read(".ci/run"), read("examples/README.md"));
+    let mut problems = Vec::new();
+    for path in files("examples", &[".toml", ".py"]) {
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a plain name");
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a plain name");
+        if !checks.contains(stem) {
+            problems.push(format!(".ci/run does not run {name}"));
+        }
+        if !told.contains(name) {
+            problems.push(format!("examples/README.md does not tell of {name}"));
+        }
+    }
+    none(problems);
+}
+
+#[test]
+fn every_pipeline_has_a_readme() {
+    let mut problems = Vec::new();
+    let mut folders = 0;
+    for entry in std::fs::read_dir(root().join("pipelines/src")).expect("the room of the pipelines") {
+        let entry = entry.expect("an entry of a folder that could be listed");
+        if !entry.path().is_dir() {
+            continue;
+        }
+        folders += 1;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let readme = entry.path().join("README.md");
+        let Ok(text) = std::fs::read_to_string(&readme) else {
+            problems.push(format!("pipelines/src/{name} has no README.md"));
+            continue;
+        };
+        if !text.contains(&format!("# {}", name.replace('_', "-"))) {
+            problems.push(format!("pipelines/src/{name}/README.md is not headed by the pipeline's name"));
+        }
+    }
+    assert_eq!(folders, pipelines().len(), "each pipeline has a folder, and each folder is a pipeline");
+    none(problems);
+}
+
+#[test]
+fn every_run_file_in_a_document_is_valid() {
+    let mut problems = Vec::new();
+    let mut blocks = 0;
+    for path in files("", &[".md"]) {
+        let text = read(&path);
+        for block in text.split("```toml\n").skip(1).filter_map(|rest| rest.split("\n```").next()) {
+            // A piece of one is no run file.
+            if block.lines().any(|line| line.starts_with("pipeline = ")) {
+                blocks += 1;
+                problems.extend(run_file_problems(block, &path.display().to_string()));
+            }
+        }
+    }
+    assert!(blocks > 0, "documents show run files between ```toml and ```");
+    none(problems);
+}
+
+/// The architecture is stated as absences, and each of them is held by a test that it names.
+#[test]
+fn the_architecture_names_only_tests_that_exist() {
+    if !root().join("docs/architecture.md").exists() {
+        return;
+    }
+    let tests = test_names();
+    let items = absences(&read("docs/architecture.md"));
+    none(items.iter().filter_map(|item| unheld(item, &tests)).collect());
+}
+
+/// The items of the section on what is not there, each on one line.
+fn absences(text: &str) -> Vec<String> {
+    let section = text.split("\n## What is not there").nth(1).unwrap_or("");
+    let section = section.split("\n## ").next().expect("a split has a first part");
+    let mut items: Vec<String> = Vec::new();
+    for line in section.lines() {
+        match (line.strip_prefix("- "), items.last_mut()) {
+            (Some(item), _) => items.push(item.to_owned()),
+            (None, Some(item)) if line.starts_with(' ') => *item = format!("{item} {}", line.trim()),
+            _ => {}
+        }
+    }
+    items
+}
+
+/// What is wrong with an item: it names no test, or one that is not there.
+fn unheld(item: &str, tests: &BTreeSet<String>) -> Option<String> {
+    let named: Vec<&str> = item.split('`').skip(1).step_by(2).filter(|name| is_test_name(name)).collect();
+    let missing: Vec<&str> = named.iter().copied().filter(|name| !tests.contains(*name)).collect();
+    match (named.is_empty(), missing.as_slice()) {
+        (true, _) => Some(format!("docs/architecture.md: no test holds \"{item}\"")),
+        (_, []) => None,
+        (_, missing) => Some(format!("docs/architecture.md: there is no test {}", missing.join(", "))),
+    }
+}
+
+/// Names of tests are sentences; two words may be any function.
+fn is_test_name(name: &str) -> bool {
+    name.matches('_').count() >= 3 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// Every function that is a test.
+fn test_names() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for path in files("", &[".rs"]) {
+        let text = read(&path);
+        let mut is_test = false;
+        for line in text.lines().map(str::trim) {
+            if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+                is_test = true;
+            } else if let Some((name, _)) =
+                line.trim_start_matches("async ").strip_prefix("fn ").and_then(|f| f.split_once('('))
+                && std::mem::take(&mut is_test)
+            {
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn an_absence_without_its_test_is_noticed() {
+    let text = "# A\n\n## What is not there\n\nEach names its test.\n\n- No clock:\n  `the_core_has_no_clock`\n- No `x`.\n\n## More\n- b\n";
+    let items = absences(text);
+    assert_eq!(items, ["No clock: `the_core_has_no_clock`", "No `x`."]);
+    let tests = BTreeSet::from(["the_core_has_no_clock".to_owned()]);
+    assert_eq!(unheld(&items[0], &tests), None);
+    assert!(unheld(&items[0], &BTreeSet::new()).is_some_and(|problem| problem.contains("the_core_has_no_clock")));
+    assert!(unheld(&items[1], &tests).is_some());
+    assert!(test_names().contains("an_absence_without_its_test_is_noticed"));
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let mut problems = Vec::new();
+    for path in files("", &[".md"]) {
+        let text = read(&path);
+        let folder = root().join(path.parent().expect("a folder"));
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let elsewhere =
+                link.is_empty() || link.contains("://") || link.contains(' ') || link.starts_with("mailto:");
+            if !elsewhere && !folder.join(link).exists() {
+                problems.push(format!("{}: nothing is at {link}", path.display()));
+            }
+        }
+    }
+    none(problems);
+}
