@@ -1,8 +1,13 @@
 //! What a strategy proposes: a law from which any worker makes any candidate, by its index alone.
 
+mod mutants;
+mod offspring;
+
 use tumble_domain::Seed;
 use tumble_domain::seed::Stream;
 
+pub(crate) use self::mutants::{DEVIATION_LIMITS, Mutants};
+pub(crate) use self::offspring::Offspring;
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
 use crate::noise;
@@ -37,6 +42,27 @@ pub(crate) enum Law {
     Antithetic { mean: Vec<f64>, sigma: f64 },
     /// Evenly over the bounds.
     Uniform { dimension: usize },
+    /// `mean + deviations ∘ z`.
+    Diagonal { mean: Vec<f64>, deviations: Vec<f64> },
+    /// `mean + σ d`, where `d` begins as `z` and each row of `rows` in turn stretches it; see [`chain`].
+    Chain { mean: Vec<f64>, sigma: f64, rates: Vec<f64>, rows: Vec<f64> },
+    /// `mean_g + σ_g z`: the candidates are split evenly, in order, over the groups, of which there is at least one.
+    Groups { groups: Vec<Group> },
+    /// Children that mutate their own step sizes.
+    Mutants(Mutants),
+    /// `mean ± deviations ∘ z`: candidates `2p` and `2p + 1` share the `z` of pair `p`.
+    Mirrored { mean: Vec<f64>, deviations: Vec<f64> },
+    /// Candidate `i` is row `i` of `points`, clamped to the bounds.
+    Explicit { dimension: usize, points: Vec<f64> },
+    /// Children of a genetic algorithm.
+    Offspring(Offspring),
+}
+
+/// One group of [`Law::Groups`].
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Group {
+    pub(crate) mean: Vec<f64>,
+    pub(crate) sigma: f64,
 }
 
 impl Proposal {
@@ -48,15 +74,24 @@ impl Proposal {
     /// Elements of each.
     pub fn dimension(&self) -> usize {
         match &self.law {
-            Law::Full { mean, .. } | Law::Isotropic { mean, .. } | Law::Antithetic { mean, .. } => mean.len(),
-            Law::Uniform { dimension } => *dimension,
+            Law::Full { mean, .. }
+            | Law::Isotropic { mean, .. }
+            | Law::Antithetic { mean, .. }
+            | Law::Diagonal { mean, .. }
+            | Law::Chain { mean, .. }
+            | Law::Mirrored { mean, .. } => mean.len(),
+            Law::Uniform { dimension } | Law::Explicit { dimension, .. } => *dimension,
+            Law::Groups { groups } => groups[0].mean.len(),
+            Law::Mutants(mutants) => mutants.dimension,
+            Law::Offspring(offspring) => offspring.dimension,
         }
     }
 
     /// Writes candidate `index` into `into`.
     ///
     /// # Panics
-    /// If `into` has another length than [`Proposal::dimension`].
+    /// If `into` has another length than [`Proposal::dimension`], or if candidates are listed and `index` is not below
+    /// [`Proposal::candidates`].
     pub fn candidate(&self, index: u32, into: &mut [f64]) {
         assert_eq!(into.len(), self.dimension(), "a candidate has one number for each dimension");
         match &self.law {
@@ -80,11 +115,42 @@ impl Proposal {
                     into.iter_mut().for_each(|x| *x = bounds.low() + bounds.width() * *x);
                 }
             }
+            Law::Diagonal { mean, deviations } => {
+                perturbation(self.seed, self.generation, index, into);
+                into.iter_mut().zip(mean).zip(deviations).for_each(|((x, m), d)| *x = m + d * *x);
+            }
+            Law::Chain { mean, sigma, rates, rows } => {
+                perturbation(self.seed, self.generation, index, into);
+                chain(rows, rates, into);
+                scale_and_shift(into, *sigma, mean);
+            }
+            Law::Groups { groups } => {
+                let each = (self.candidates / groups.len() as u32).max(1);
+                let group = &groups[((index / each) as usize).min(groups.len() - 1)];
+                perturbation(self.seed, self.generation, index, into);
+                scale_and_shift(into, group.sigma, &group.mean);
+            }
+            Law::Mutants(mutants) => {
+                let mut deviations = vec![0.0; mutants.width()];
+                mutants.child(self.seed, self.generation, index, into, &mut deviations);
+            }
+            Law::Mirrored { mean, deviations } => {
+                perturbation(self.seed, self.generation, index / 2, into);
+                let sign = if index.is_multiple_of(2) { 1.0 } else { -1.0 };
+                into.iter_mut().zip(mean).zip(deviations).for_each(|((x, m), d)| *x = m + sign * (d * *x));
+            }
+            Law::Explicit { dimension, points } => {
+                into.copy_from_slice(&points[index as usize * dimension..][..*dimension]);
+            }
+            Law::Offspring(offspring) => offspring.child(self.seed, self.generation, index, into),
         }
         if let Some(bounds) = self.bounds {
             match self.law {
-                // Inside already, but for the last bit; a fold would bend the even spread at the ends.
-                Law::Uniform { .. } => into.iter_mut().for_each(|x| *x = x.clamp(bounds.low(), bounds.high())),
+                // Inside already, but for the last bit; a fold would bend the even spread at the ends, and move a point
+                // that a strategy placed there.
+                Law::Uniform { .. } | Law::Explicit { .. } => {
+                    into.iter_mut().for_each(|x| *x = x.clamp(bounds.low(), bounds.high()))
+                }
                 _ => into.iter_mut().for_each(|x| *x = bounds.fold(*x)),
             }
         }
@@ -99,6 +165,13 @@ impl Proposal {
             Law::Isotropic { .. } => 1,
             Law::Antithetic { .. } => 2,
             Law::Uniform { .. } => 3,
+            Law::Diagonal { .. } => 4,
+            Law::Chain { .. } => 5,
+            Law::Groups { .. } => 6,
+            Law::Mutants(_) => 7,
+            Law::Mirrored { .. } => 8,
+            Law::Explicit { .. } => 9,
+            Law::Offspring(_) => 10,
         });
         out.u64(self.seed.0);
         out.u32(self.generation);
@@ -116,6 +189,26 @@ impl Proposal {
                 out.f64s(mean);
             }
             Law::Uniform { .. } => {}
+            Law::Diagonal { mean, deviations } | Law::Mirrored { mean, deviations } => {
+                out.f64s(mean);
+                out.f64s(deviations);
+            }
+            Law::Chain { mean, sigma, rates, rows } => {
+                out.f64(*sigma);
+                out.f64s(mean);
+                out.counted_f64s(rates);
+                out.f64s(rows);
+            }
+            Law::Groups { groups } => {
+                out.u32(groups.len() as u32);
+                for group in groups {
+                    out.f64(group.sigma);
+                    out.f64s(&group.mean);
+                }
+            }
+            Law::Mutants(mutants) => mutants.write(&mut out),
+            Law::Explicit { points, .. } => out.f64s(points),
+            Law::Offspring(offspring) => offspring.write(&mut out),
         }
         out.into_bytes()
     }
@@ -145,6 +238,28 @@ impl Proposal {
             1 => Law::Isotropic { sigma: from.finite()?, mean: from.finites(dimension)? },
             2 => Law::Antithetic { sigma: from.finite()?, mean: from.finites(dimension)? },
             3 if bounds.is_some() => Law::Uniform { dimension },
+            4 => Law::Diagonal { mean: from.finites(dimension)?, deviations: from.finites(dimension)? },
+            5 => {
+                let (sigma, mean) = (from.finite()?, from.finites(dimension)?);
+                let count = from.u32()? as usize;
+                let rates = from.finites(count)?;
+                Law::Chain { mean, sigma, rates, rows: from.finites(count * dimension)? }
+            }
+            6 => {
+                let count = from.u32()?;
+                if count == 0 {
+                    return Err(SnapshotError::Damaged("there is no group"));
+                }
+                let mut groups = Vec::new();
+                for _ in 0..count {
+                    groups.push(Group { sigma: from.finite()?, mean: from.finites(dimension)? });
+                }
+                Law::Groups { groups }
+            }
+            7 => Law::Mutants(Mutants::read(&mut from, dimension)?),
+            8 => Law::Mirrored { mean: from.finites(dimension)?, deviations: from.finites(dimension)? },
+            9 => Law::Explicit { dimension, points: from.finites(candidates as usize * dimension)? },
+            10 => Law::Offspring(Offspring::read(&mut from, dimension)?),
             _ => return Err(SnapshotError::Damaged("the kind of proposal is unknown")),
         };
         from.end()?;
@@ -162,6 +277,12 @@ pub(crate) fn perturbation(seed: Seed, generation: u32, member: u32, into: &mut 
     noise::normals(seed, Stream::Perturbation, 0, member, generation, into);
 }
 
+/// One of `count`, each as likely: choice number `element` of a member of a generation.
+pub(crate) fn choice(seed: Seed, member: u32, generation: u32, element: u32, count: usize) -> usize {
+    let words = seed.noise(Stream::Choice, 0, member, generation, element / 2);
+    noise::part_of(noise::word64(words, element as usize % 2), count as u64) as usize
+}
+
 /// `Σ_j weights_j row_j`: every element is summed in the order of the rows, so vectors of any width give the same bits.
 pub(crate) fn combine(rows: &[f64], weights: &[f64], into: &mut [f64]) {
     into.fill(0.0);
@@ -169,6 +290,15 @@ pub(crate) fn combine(rows: &[f64], weights: &[f64], into: &mut [f64]) {
         for (x, r) in into.iter_mut().zip(row) {
             *x += weight * r;
         }
+    }
+}
+
+/// Stretches `d` along one row after another, `d ← (1 − c_j) d + c_j row_j (row_jᵀ d)` with `c_j` from `rates`: what a
+/// product of n × n matrices would do, at the cost of its rows.
+pub(crate) fn chain(rows: &[f64], rates: &[f64], d: &mut [f64]) {
+    for (row, rate) in rows.chunks_exact(d.len()).zip(rates) {
+        let along: f64 = row.iter().zip(&*d).map(|(r, d)| r * d).sum();
+        d.iter_mut().zip(row).for_each(|(d, r)| *d = (1.0 - rate) * *d + rate * (along * r));
     }
 }
 
@@ -201,8 +331,42 @@ mod tests {
         let laws = [
             Law::Full { mean: mean.clone(), sigma: 0.3, axes: (0..9).map(|i| f64::from(i) * 0.1).collect() },
             Law::Isotropic { mean: mean.clone(), sigma: 0.3 },
-            Law::Antithetic { mean, sigma: 0.3 },
+            Law::Antithetic { mean: mean.clone(), sigma: 0.3 },
             Law::Uniform { dimension: 3 },
+            Law::Diagonal { mean: mean.clone(), deviations: vec![0.1, 0.2, 0.3] },
+            Law::Chain { mean: mean.clone(), sigma: 0.3, rates: vec![0.5, 0.25], rows: vec![0.5; 6] },
+            Law::Groups { groups: [0.1, 0.4].map(|sigma| Group { mean: mean.clone(), sigma }).to_vec() },
+            Law::Mutants(Mutants {
+                dimension: 3,
+                parents: [mean.clone(), vec![0.0; 3]].concat(),
+                deviations: vec![0.1, 0.2],
+                per_element: false,
+                mixed: false,
+                tau_shared: 0.3,
+                tau_own: 0.0,
+                deviation_min: 0.01,
+                deviation_max: 10.0,
+            }),
+            Law::Mutants(Mutants {
+                dimension: 3,
+                parents: [mean.clone(), vec![0.0; 3]].concat(),
+                deviations: vec![0.1, 0.2, 0.3],
+                per_element: true,
+                mixed: true,
+                tau_shared: 0.3,
+                tau_own: 0.2,
+                deviation_min: 0.01,
+                deviation_max: 10.0,
+            }),
+            Law::Mirrored { mean: mean.clone(), deviations: vec![0.1, 0.2, 0.3] },
+            Law::Explicit { dimension: 3, points: (0..18).map(|i| f64::from(i) * 0.2 - 1.5).collect() },
+            Law::Offspring(Offspring {
+                dimension: 3,
+                parents: [mean, vec![0.0; 3]].concat(),
+                elite: 1,
+                crossover: 0.5,
+                sigma: 0.3,
+            }),
         ];
         let bounds = Some(Bounds::try_new(-1.5, 2.0).unwrap());
         laws.into_iter().map(|law| Proposal { seed: Seed(9), generation: 4, candidates: 6, bounds, law }).collect()
@@ -246,6 +410,28 @@ mod tests {
     }
 
     #[test]
+    fn a_mirrored_pair_stands_on_opposite_sides_and_every_element_has_its_own_width() {
+        let law = Law::Mirrored { mean: vec![0.0; 3], deviations: vec![0.0, 1.0, 8.0] };
+        let proposal = Proposal { seed: Seed(1), generation: 0, candidates: 4, bounds: None, law };
+        for pair in 0..2 {
+            let (a, b) = (candidate(&proposal, 2 * pair), candidate(&proposal, 2 * pair + 1));
+            assert!(a.iter().zip(&b).all(|(a, b)| *a == -b), "{a:?} {b:?}");
+            let mut z = [0.0; 3];
+            perturbation(Seed(1), 0, pair, &mut z);
+            assert_eq!(a, [0.0, z[1], 8.0 * z[2]]);
+        }
+    }
+
+    #[test]
+    fn listed_points_are_candidates_to_the_bit_even_on_the_bounds() {
+        let points = vec![-1.5, 2.0, -1.4999, 1.999, 0.1, 0.3];
+        let bounds = Some(Bounds::try_new(-1.5, 2.0).unwrap());
+        let law = Law::Explicit { dimension: 2, points: points.clone() };
+        let proposal = Proposal { seed: Seed(1), generation: 3, candidates: 3, bounds, law };
+        assert_eq!((0..3).flat_map(|i| candidate(&proposal, i)).collect::<Vec<_>>(), points);
+    }
+
+    #[test]
     fn hostile_bytes_are_refused_and_cost_no_memory() {
         for proposal in proposals() {
             let bytes = proposal.encode();
@@ -260,7 +446,11 @@ mod tests {
                     if let Ok(decoded) = Proposal::decode(&damaged)
                         && decoded.dimension() == 3
                     {
-                        assert_eq!(candidate(&decoded, u32::MAX).len(), 3);
+                        let last = match decoded.law {
+                            Law::Explicit { .. } => decoded.candidates - 1,
+                            _ => u32::MAX,
+                        };
+                        assert_eq!(candidate(&decoded, last).len(), 3);
                     }
                 }
             }

@@ -53,6 +53,47 @@ pub fn centred_ranks(fitness: &[Fitness]) -> Vec<f64> {
     ranks
 }
 
+/// Utilities of natural evolution strategies: `max(0, ln(N/2 + 1) − ln i) / Σ − 1/N` for place `i` of the `N` candidates
+/// that count, the average of their utilities for those that tie, and 0 for dropped ones. They add up to nothing.
+///
+/// Source: Wierstra, Schaul, Glasmachers, Sun, Peters, Schmidhuber, "Natural evolution strategies", JMLR 15 (2014), section
+/// 3.1.
+pub fn utilities(fitness: &[Fitness]) -> Vec<f64> {
+    let order = best_first(fitness);
+    let count = order.len() as f64;
+    let raw: Vec<f64> =
+        (1..=order.len()).map(|i| (libm::log(0.5 * count + 1.0) - libm::log(i as f64)).max(0.0)).collect();
+    let sum: f64 = raw.iter().sum();
+    let mut utilities = vec![0.0; fitness.len()];
+    let mut start = 0;
+    for tied in order.chunk_by(|a, b| better_first(fitness[*a], fitness[*b]) == Ordering::Equal) {
+        let shared = raw[start..start + tied.len()].iter().sum::<f64>() / tied.len() as f64;
+        tied.iter().for_each(|i| utilities[*i] = shared / sum - 1.0 / count);
+        start += tied.len();
+    }
+    utilities
+}
+
+/// The fitness with both of a pair dropped where one is: candidates `2p` and `2p + 1` tell something only together.
+pub fn whole_pairs(fitness: &[Fitness]) -> Vec<Fitness> {
+    fitness
+        .chunks(2)
+        .flat_map(
+            |pair| if pair.contains(&Fitness::Dropped) { vec![Fitness::Dropped; pair.len()] } else { pair.to_vec() },
+        )
+        .collect()
+}
+
+/// Whether `new` was scored, and better than `old`.
+pub fn beats(new: Fitness, old: Fitness) -> bool {
+    new.score().is_some() && better_first(new, old) == Ordering::Less
+}
+
+/// Whether `new` was scored, and no worse than `old`.
+pub fn matches(new: Fitness, old: Fitness) -> bool {
+    new.score().is_some() && better_first(new, old) != Ordering::Greater
+}
+
 /// The fittest candidate that was scored; the first of several.
 pub fn fittest(fitness: &[Fitness]) -> Option<(usize, f64)> {
     let first = *best_first(fitness).first()?;
@@ -92,6 +133,30 @@ mod tests {
         assert_eq!(centred_ranks(&fitness), [0.5, 0.125, -0.375, 0.125, 0.0, -0.375]);
         assert_eq!(centred_ranks(&[Scored(2.0), Dropped]), [0.0, 0.0]);
         assert_eq!(centred_ranks(&[Scored(0.0), Scored(-0.0)]), [0.0, 0.0]);
+    }
+
+    /// Four that count: ln 3 − ln i is 1.0986, 0.4055, 0 and 0, so 0.73042 and 0.26958 before a quarter goes.
+    #[test]
+    fn utilities_are_those_of_the_paper_share_a_tie_and_add_up_to_nothing() {
+        let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-14);
+        let made = utilities(&[Scored(1.0), Scored(7.0), Dropped, Worst, Scored(3.0)]);
+        assert!(near(&made, &[-0.25, 0.48042271030918515, 0.0, -0.25, 0.01957728969081496]), "{made:?}");
+        let tied = utilities(&[Scored(1.0), Scored(7.0), Scored(7.0), Worst]);
+        assert!(near(&tied, &[-0.25, 0.25, 0.25, -0.25]), "{tied:?}");
+        let flat = utilities(&[Worst; 7]);
+        assert!(near(&flat, &[0.0; 7]), "{flat:?}");
+    }
+
+    #[test]
+    fn half_a_pair_tells_nothing_and_what_failed_beats_nothing() {
+        let pairs = [Scored(1.0), Dropped, Worst, Scored(2.0), Dropped, Dropped];
+        assert_eq!(whole_pairs(&pairs), [Dropped, Dropped, Worst, Scored(2.0), Dropped, Dropped]);
+        for old in [Worst, Dropped, Scored(1.0)] {
+            assert!(beats(Scored(1.5), old) && matches(Scored(1.5), old));
+            assert!([Worst, Dropped].iter().all(|new| !beats(*new, old) && !matches(*new, old)));
+        }
+        assert!(matches(Scored(1.0), Scored(1.0)) && !beats(Scored(1.0), Scored(1.0)));
+        assert!(!matches(Scored(0.5), Scored(1.0)));
     }
 
     #[test]

@@ -2,11 +2,34 @@
 //!
 //! To add a strategy, write its file and put it in `SHELF`; the suite at the end then runs on it as on the others.
 
+mod ars;
 mod cma_es;
+mod csa_es;
+mod cumulation;
+mod differential_evolution;
+mod ending;
+mod frame;
+mod ga;
+mod lm_ma_es;
+mod members;
+mod meta_es;
+mod one_plus_one;
 mod open_ai_es;
+mod pgpe;
+mod pso;
 mod random;
+mod recombination;
+mod self_adaptive_es;
+mod sep_cma_es;
+mod snes;
 #[cfg(test)]
 mod suite;
+mod tlbo;
+mod tlbo_pso;
+mod vectors;
+mod xnes;
+#[cfg(test)]
+mod yardstick;
 
 use std::sync::LazyLock;
 
@@ -33,7 +56,26 @@ struct Entry {
     restore: fn(from: &mut Reader<'_>) -> Result<Box<dyn Strategy>, SnapshotError>,
 }
 
-static SHELF: [Entry; 3] = [cma_es::ENTRY, open_ai_es::ENTRY, random::ENTRY];
+static SHELF: &[Entry] = &[
+    cma_es::ENTRY,
+    sep_cma_es::ENTRY,
+    lm_ma_es::ENTRY,
+    csa_es::ENTRY,
+    one_plus_one::ENTRY,
+    self_adaptive_es::ENTRY,
+    meta_es::ENTRY,
+    xnes::ENTRY,
+    snes::ENTRY,
+    open_ai_es::ENTRY,
+    pgpe::ENTRY,
+    ars::ENTRY,
+    ga::ENTRY,
+    differential_evolution::ENTRY,
+    pso::ENTRY,
+    tlbo::ENTRY,
+    tlbo_pso::ENTRY,
+    random::ENTRY,
+];
 
 static DESCRIPTIONS: LazyLock<Vec<StrategyDescription>> =
     LazyLock::new(|| SHELF.iter().map(|entry| (entry.describe)()).collect());
