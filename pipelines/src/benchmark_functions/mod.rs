@@ -1,21 +1,27 @@
 //! `benchmark-functions`: the analytic functions on which evolution strategies are compared.
 //!
+//! The plain ones stand here, the 24 of BBOB 2009 with their instances in `bbob`.
+//!
 //! Sources: Hansen, Finck, Ros, Auger, "Real-parameter black-box optimization benchmarking 2009: noiseless functions
-//! definitions", INRIA RR-6829 (sphere f1, Rastrigin f3, ellipsoid f2 and f10, Rosenbrock f8, all here without shifts
-//! and oscillations); Rosenbrock, Comput. J. 3:175, 1960. README.md has the formulas and reference numbers.
+//! definitions", INRIA RR-6829 (the plain ones are sphere f1, Rastrigin f3, ellipsoid f2 and f10, Rosenbrock f8 without
+//! shifts and oscillations); Rosenbrock, Comput. J. 3:175, 1960. README.md has the formulas and reference numbers.
+
+mod bbob;
 
 use std::collections::BTreeMap;
 
 use tumble_domain::{Direction, Failure, Genome, GenomeLength, Objective, PipelineDescription, Seed};
 
+use self::bbob::Bbob;
 use crate::draws::Draws;
 use crate::pipeline::{Evaluator, Pipeline, Trial, Watch};
 use crate::settings::{choice, integer, metric, text_at, usize_at};
 
-/// The names of the functions, in the order of [`Function`]'s variants.
-const FUNCTIONS: [&str; 6] = ["sphere", "ellipsoid", "rotated-ellipsoid", "cigar", "rosenbrock", "rastrigin"];
+/// The names of the plain functions, in the order of [`Function`]'s variants.
+const PLAIN: [&str; 6] = ["sphere", "ellipsoid", "rotated-ellipsoid", "cigar", "rosenbrock", "rastrigin"];
 
-/// The most dimensions of a rotated function: its rotation has dimension² elements and takes dimension³ steps to make.
+/// The most dimensions of a rotated function, and of the functions of BBOB whether they are rotated or not: a rotation
+/// has dimension² elements and takes dimension³ steps to make.
 pub const ROTATED_DIMENSION_MAX: usize = 1024;
 
 /// The most numbers that an evaluator keeps in tables between trials (32 MiB); past it, all tables are made anew.
@@ -33,22 +39,31 @@ impl BenchmarkFunctions {
     /// The pipeline; there is nothing to configure.
     #[allow(clippy::new_without_default, reason = "a pipeline is made by the registry, never filled in by default")]
     pub fn new() -> BenchmarkFunctions {
+        let functions: Vec<&str> = PLAIN.into_iter().chain(bbob::NAMES).collect();
         let description = PipelineDescription {
             name: "benchmark-functions".into(),
-            version: 1,
+            // 2: the functions of BBOB, and `instance`.
+            version: 2,
             summary: "Analytic functions whose minimum is known to be 0: where strategies are compared.".into(),
             source: "Hansen, Finck, Ros, Auger, INRIA RR-6829 (2009); Rosenbrock, Comput. J. 3:175 (1960).".into(),
             parameters: vec![
-                choice("function", &FUNCTIONS, "Which function."),
+                choice("function", &functions, "Which function; the `bbob-` ones are those of BBOB 2009."),
                 integer(
                     "dimension",
                     10,
                     (2, 1_000_000),
                     "Elements of the vector; at least 2, for the ellipsoids and Rosenbrock's valley mean nothing below; \
-                     at most 1024 for `rotated-ellipsoid`.",
+                     at most 1024 for `rotated-ellipsoid` and the functions of BBOB.",
+                ),
+                integer(
+                    "instance",
+                    1,
+                    (1, bbob::INSTANCE_MAX as i64),
+                    "Which instance of a function of BBOB: where its optimum lies and how it is turned. The others have \
+                     but one and ignore it.",
                 ),
             ],
-            metrics: vec![metric("value", "The function at this point; 0 at the optimum.")],
+            metrics: vec![metric("value", "How far the function at this point lies above its minimum.")],
             objective: Objective { metric: "value".into(), direction: Direction::Minimise },
             genome: Some(Genome {
                 name: "x".into(),
@@ -84,24 +99,24 @@ enum Function {
 impl Function {
     fn named(name: &str) -> Option<Function> {
         use Function::*;
-        let position = FUNCTIONS.iter().position(|known| *known == name)?;
+        let position = PLAIN.iter().position(|known| *known == name)?;
         Some([Sphere, Ellipsoid, RotatedEllipsoid, Cigar, Rosenbrock, Rastrigin][position])
     }
 }
 
-/// What depends on the dimension alone, kept from trial to trial because it is dear to make.
+/// What no trial changes, kept from one to the next because it is dear to make.
 #[derive(Default)]
 struct Tables {
     weights: BTreeMap<usize, Vec<f64>>,
     rotations: BTreeMap<usize, Vec<f64>>,
+    bbob: BTreeMap<bbob::Id, Bbob>,
     numbers: usize,
+    scratch: bbob::Scratch,
 }
 
 impl Evaluator for Tables {
     fn evaluate(&mut self, trial: &Trial<'_>, metrics: &mut [f64]) -> Result<(), Failure> {
         let name = text_at(trial.settings, 0)?;
-        let function =
-            Function::named(name).ok_or_else(|| Failure::Failed(format!("there is no function `{name}`")))?;
         let dimension = usize_at(trial.settings, 1)?;
         if trial.genome.len() != dimension {
             let message = format!("the vector has {} elements, `dimension` says {dimension}", trial.genome.len());
@@ -110,7 +125,15 @@ impl Evaluator for Tables {
         if dimension < 2 {
             return Err(Failure::Failed("`dimension` must be at least 2".into()));
         }
-        metrics[0] = self.value(function, trial.genome, trial.watch)?;
+        metrics[0] = match Function::named(name) {
+            Some(plain) => self.value(plain, trial.genome, trial.watch)?,
+            None => {
+                let number = bbob::NAMES.iter().position(|known| *known == name);
+                let number = 1 + number.ok_or_else(|| Failure::Failed(format!("there is no function `{name}`")))?;
+                let id = bbob::Id { number, instance: usize_at(trial.settings, 2)?, dimension };
+                self.bbob_value(id, trial.genome, trial.watch)?
+            }
+        };
         Ok(())
     }
 }
@@ -138,6 +161,32 @@ impl Tables {
                 10.0 * n as f64 + x.iter().map(|x| wave(*x)).sum::<f64>()
             }
         })
+    }
+
+    fn bbob_value(&mut self, id: bbob::Id, x: &[f64], watch: &Watch) -> Result<f64, Failure> {
+        if !self.bbob.contains_key(&id) {
+            self.prepare_bbob(id, watch)?;
+        }
+        Ok(self.bbob[&id].value(x, &mut self.scratch))
+    }
+
+    fn prepare_bbob(&mut self, id: bbob::Id, watch: &Watch) -> Result<(), Failure> {
+        if id.dimension > ROTATED_DIMENSION_MAX {
+            let n = id.dimension;
+            let message = format!("the functions of BBOB take at most {ROTATED_DIMENSION_MAX} dimensions, not {n}");
+            return Err(Failure::Failed(message));
+        }
+        if !(1..=bbob::INSTANCE_MAX).contains(&id.instance) {
+            let message = format!("`instance` is 1 to {}, not {}", bbob::INSTANCE_MAX, id.instance);
+            return Err(Failure::Failed(message));
+        }
+        if self.numbers > TABLE_NUMBERS_MAX {
+            *self = Tables::default();
+        }
+        let function = Bbob::build(id, watch)?;
+        self.numbers += function.numbers();
+        self.bbob.insert(id, function);
+        Ok(())
     }
 
     /// Makes the tables of this dimension, if they are not there.
@@ -204,7 +253,11 @@ mod tests {
     }
 
     fn evaluate(tables: &mut Tables, function: &str, x: &[f64]) -> Result<f64, Failure> {
-        let settings = [Value::text(function), Value::Integer(x.len() as i64)];
+        evaluate_instance(tables, function, 1, x)
+    }
+
+    fn evaluate_instance(tables: &mut Tables, function: &str, instance: i64, x: &[f64]) -> Result<f64, Failure> {
+        let settings = [Value::text(function), Value::Integer(x.len() as i64), Value::Integer(instance)];
         let trial = Trial { genome: x, settings: &settings, seed: Seed(0), watch: &Watch::unlimited() };
         let mut metrics = [f64::NAN];
         tables.evaluate(&trial, &mut metrics).map(|()| metrics[0])
@@ -212,7 +265,7 @@ mod tests {
 
     #[test]
     fn the_optimum_of_every_function_is_zero() {
-        for function in FUNCTIONS {
+        for function in PLAIN {
             for n in [2, 3, 10, 40] {
                 let at = if function == "rosenbrock" { 1.0 } else { 0.0 };
                 assert_eq!(value(function, &vec![at; n]), 0.0, "{function} in {n} dimensions");
@@ -272,11 +325,35 @@ mod tests {
         let mut tables = Tables::default();
         for n in [10, 3, 40, 10, 2, 40] {
             let x: Vec<f64> = (0..n).map(|i| 0.1 + i as f64).collect();
-            for function in FUNCTIONS {
+            for function in PLAIN.into_iter().chain(bbob::NAMES) {
                 let kept = evaluate(&mut tables, function, &x).expect("the point fits");
                 assert_eq!(kept.to_bits(), value(function, &x).to_bits(), "{function} in {n} dimensions");
             }
         }
+    }
+
+    #[test]
+    fn an_instance_is_a_function_of_its_own_for_bbob_and_nothing_for_the_others() {
+        let mut tables = Tables::default();
+        let x = [0.3, -1.2, 2.5];
+        for function in PLAIN.into_iter().chain(bbob::NAMES) {
+            let values = [1, 2, 1].map(|instance| evaluate_instance(&mut tables, function, instance, &x));
+            assert_eq!(values[0], values[2], "{function}");
+            assert_eq!(values[0] == values[1], PLAIN.contains(&function), "{function}: {values:?}");
+        }
+    }
+
+    #[test]
+    fn functions_of_bbob_are_dropped_before_they_fill_the_memory() {
+        let mut tables = Tables::default();
+        let (n, each) = (200, 200 * 200);
+        for instance in 1..=150 {
+            let id = bbob::Id { number: 9, instance, dimension: n };
+            tables.prepare_bbob(id, &Watch::unlimited()).expect("nobody stops it");
+            assert_eq!(tables.numbers, each * tables.bbob.len());
+            assert!(tables.numbers <= TABLE_NUMBERS_MAX + each, "{} numbers are kept", tables.numbers);
+        }
+        assert!(tables.bbob.len() < 150, "the first functions were never dropped");
     }
 
     #[test]
@@ -302,6 +379,14 @@ mod tests {
         assert!(reason(evaluate(&mut tables, "sphere", &[1.0])).contains("at least 2"));
         let large = vec![0.0; ROTATED_DIMENSION_MAX + 1];
         assert!(reason(evaluate(&mut tables, "rotated-ellipsoid", &large)).contains("at most 1024"));
+        assert!(reason(evaluate(&mut tables, "bbob-f1", &large)).contains("at most 1024"));
+        for name in ["bbob-f0", "bbob-f25", "bbob-f01", "bbob-f"] {
+            assert!(reason(evaluate(&mut tables, name, &[1.0, 2.0])).contains(name));
+        }
+        for instance in [0, 1001] {
+            let given = evaluate_instance(&mut tables, "bbob-f1", instance, &[1.0, 2.0]);
+            assert!(reason(given).contains("1 to 1000"), "{instance}");
+        }
         let settings = [Value::text("sphere"), Value::Integer(3)];
         let trial = Trial { genome: &[0.0; 4], settings: &settings, seed: Seed(0), watch: &Watch::unlimited() };
         assert!(matches!(tables.evaluate(&trial, &mut [0.0]), Err(Failure::Failed(_))));
