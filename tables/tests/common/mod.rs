@@ -1,7 +1,6 @@
 //! Layouts and outcomes for tests.
 
-// Each test program uses some of these.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses some of these")]
 
 use tumble_domain::outcome::{Outcomes, Status, TrialError};
 use tumble_domain::{
