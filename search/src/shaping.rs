@@ -86,7 +86,7 @@ pub fn whole_pairs(fitness: &[Fitness]) -> Vec<Fitness> {
 
 /// Whether `new` was scored, and better than `old`.
 pub fn beats(new: Fitness, old: Fitness) -> bool {
-    new.score().is_some() && better_first(new, old) == Ordering::Less
+    better_first(new, old) == Ordering::Less
 }
 
 /// Whether `new` was scored, and no worse than `old`.

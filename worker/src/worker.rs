@@ -315,6 +315,10 @@ impl Worker {
             return Err((grant, "a grant came before its run".to_owned()));
         };
         let proposal = match (&run.spec.plan, self.proposals.get(&grant.run)) {
+            (Plan::Evolve(_), Some((_, proposal))) if u64::from(proposal.candidates()) != run.layout.candidates => {
+                let (has, wants) = (proposal.candidates(), run.layout.candidates);
+                return Err((grant, format!("the proposal has {has} candidates and the run {wants}")));
+            }
             (Plan::Evolve(_), Some((generation, proposal))) if *generation == grant.generation => {
                 Some(proposal.clone())
             }

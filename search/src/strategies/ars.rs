@@ -114,9 +114,6 @@ impl Ars {
 
         // Line 7: θ + α / (b σ_R) Σ (r⁺ − r⁻) δ.
         let deviation = deviation(&kept.iter().flat_map(|(_, returns)| *returns).collect::<Vec<_>>());
-        if deviation == 0.0 {
-            return None;
-        }
         let (mut step, mut z) = (vec![0.0; self.centre.len()], vec![0.0; self.centre.len()]);
         for (pair, [plus, minus]) in &kept {
             perturbation(self.frame.seed, self.frame.generation, *pair as u32, &mut z);
@@ -124,6 +121,7 @@ impl Ars {
         }
         let rate = self.learning_rate / kept.len() as f64;
         step.iter_mut().for_each(|s| *s *= rate);
+        // Kept returns without a difference have no deviation, and a division by it gives no number.
         step.iter().zip(&self.centre).all(|(s, x)| (x + s).is_finite()).then_some(step)
     }
 }

@@ -215,6 +215,7 @@ impl Strategy for Pgpe {
 mod tests {
     use super::*;
     use crate::strategies::yardstick::*;
+    use tumble_domain::Value;
 
     fn build(population: u32, n: usize, seed: u64) -> Pgpe {
         Pgpe::try_new(order(&describe(), population, vec![3.0; n], None, seed, &[])).unwrap()
@@ -263,6 +264,21 @@ mod tests {
         let build = |seed| -> Box<dyn Strategy> { Box::new(build(20, 10, seed)) };
         check_median("sphere", &build, &sphere, 1.0, 1260.0);
         check_median("ellipsoid", &build, &ellipsoid, 1e2, 4820.0);
+    }
+
+    #[test]
+    fn a_step_size_changes_by_a_fifth_of_itself_at_most() {
+        let given = [("sigma_rate", Value::Float(100.0))];
+        let mut es = Pgpe::try_new(order(&describe(), 20, vec![3.0; 10], None, 1, &given)).unwrap();
+        let (mut least, mut most) = (1.0f64, 1.0f64);
+        for _ in 0..20 {
+            let before = es.deviations.clone();
+            tell(&mut es, &ellipsoid);
+            for (after, before) in es.deviations.iter().zip(before) {
+                (least, most) = (least.min(after / before), most.max(after / before));
+            }
+        }
+        assert_near(&[least, most], &[0.8, 1.2]);
     }
 
     /// Two pairs whose gradients of the mean cancel in rank: the velocity keeps its momentum, and every number is finite.

@@ -204,7 +204,7 @@ const GOLDEN: &[(&str, &str, &str)] = &[
     ("differential-evolution", "e659dedc2d46c95a2e7073c97f71b98b", "9c6d381acee64ade8a06b7b7ce7ebb2b"),
     ("pso", "175532b1d97a5ee8d91f62d23b994ac0", "a6eac65c38902243bd9614eecd8955c8"),
     ("tlbo", "7b3d6eaa0de86229d44a02eea6d3d0f1", "3f556c2ff5f3ec3baeca9c9a2f3a8bfd"),
-    ("tlbo-pso", "8beb388400f5a5e04127d54693a30df4", "6326b33e1fa8f6c75bb420c70f5d88de"),
+    ("tlbo-pso", "598538f81e142e210fa4404d02941053", "0f9a526008eb7a82cf02ab95d1e27ed1"),
 ];
 
 #[test]

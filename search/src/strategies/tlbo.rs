@@ -40,7 +40,8 @@ fn describe() -> StrategyDescription {
         name: NAME,
         summary: "teaching-learning-based optimisation: learners move towards the best one, then towards better peers",
         advice: "BEWARE: it drifts to the origin, so it shines on test functions whose optimum is at 0 and means little \
-                 there: judge it on shifted ones; otherwise for a few dozen numbers inside bounds, with nothing to tune; \
+                 there: judge it on shifted ones; otherwise for a few dozen numbers inside bounds, with nothing to tune and \
+                 noise averaged away by replicates; \
                  two generations, a teacher and a learner phase, are what papers call one",
         source: "Rao, Savsani, Vakharia, Computer-Aided Design 43 (2011)",
         cost: "O(λ n) time and memory for a generation; a proposal is 8 λ n bytes",

@@ -300,11 +300,11 @@ mod tests {
         Box::new(build(50, 10, Some((-5.0, 5.0)), seed))
     }
 
-    /// Medians of a prototype in NumPy of the same equations, 15 seeds, counting both phases.
+    /// Medians of a prototype in NumPy of the same equations, 61 seeds, counting both phases.
     #[test]
     fn sphere_and_ellipsoid_take_as_many_evaluations_as_the_prototype() {
-        check_median("sphere", &everywhere, &sphere, 1e-8, 12_850.0);
-        check_median("ellipsoid", &everywhere, &ellipsoid, 1e-8, 17_850.0);
+        check_median("sphere", &everywhere, &sphere, 1e-8, 12_950.0);
+        check_median("ellipsoid", &everywhere, &ellipsoid, 1e-8, 18_450.0);
     }
 
     /// Every learner but the best moves along the line to a peer that is strictly better, the best away from anyone.
