@@ -22,6 +22,8 @@ pub(crate) struct Host {
     pub(crate) stalled_until_ms: u64,
     /// It says things that are not so; never a wrong number, for that nobody could tell.
     pub(crate) lies: bool,
+    /// What it evaluates is something else.
+    pub(crate) wrong_numbers: bool,
     /// Its process lives, or will soon live again.
     pub(crate) present: bool,
     pub(crate) session: Option<WorkerId>,
@@ -29,7 +31,7 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new(slots: usize, trial_us: u64) -> Host {
-        Host { slots, trial_us, stalled_until_ms: 0, lies: false, present: true, session: None }
+        Host { slots, trial_us, stalled_until_ms: 0, lies: false, wrong_numbers: false, present: true, session: None }
     }
 }
 
@@ -209,7 +211,11 @@ impl World {
         let mut pieces = Vec::new();
         computing.evaluate(&part, |piece| pieces.push(piece));
         let evaluate_ms = (range.len() * trial_us) as f64 / 1_000.0;
-        let piece = Piece { range, outcomes: joined(pieces), evaluate_ms, last };
+        let mut outcomes = joined(pieces);
+        if self.hosts[session.host].wrong_numbers {
+            outcomes.values.iter_mut().for_each(|value| *value += 1.0);
+        }
+        let piece = Piece { range, outcomes, evaluate_ms, last };
         *front = end;
         if last {
             *busy = None;
@@ -306,8 +312,9 @@ impl World {
                 let host = session.host;
                 self.sessions.remove(&worker);
                 self.hosts[host].session = None;
-                self.hosts[host].present = false;
+                self.hosts[host].present = self.is_calm;
                 self.put(Event::WorkerLeft { worker });
+                self.in_ms(100, Happening::Join(host));
             }
             None => {}
         }

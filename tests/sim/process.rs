@@ -162,6 +162,9 @@ impl World {
             self.tell(|| format!("event {}", shortly(&event)));
             effects.append(process.core.handle(now, event));
             check::invariants(&process.core);
+            if self.lies == 0 {
+                check::memory(&process.core);
+            }
         }
         let mut covered = Vec::new();
         let outgoing = effects.settle(|records: Vec<RunRecord>| {

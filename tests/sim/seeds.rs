@@ -220,6 +220,7 @@ impl World {
     /// From here on nothing goes wrong any more: liars are replaced, everybody is back.
     pub(crate) fn calm(&mut self) {
         self.tell(|| "calm".to_owned());
+        self.is_calm = true;
         self.dies_in = None;
         self.in_ms(500, Happening::Restart);
         for host in 0..self.hosts.len() {

@@ -1,15 +1,238 @@
-//! Stories that people tell.
+//! Stories that people tell, and those of chance that once went wrong.
 
-use crate::run_file::sphere;
-use crate::world::World;
+use std::sync::Arc;
+
+use tumble_core::{Phase, Reason};
+use tumble_domain::{Outcomes, TrialRange};
+use tumble_worker::worker::{Action, Event, Grant, Piece, Say, Worker};
+
+use crate::run_file::{RunFile, brittle, pipelines, sphere};
+use crate::seeds::tell;
+use crate::world::{Happening, World};
+
+/// Small shards, so that there is something to lose at any moment.
+fn world(seed: u64, workers: usize) -> World {
+    World::seeded(seed).limits(|limits| limits.shard_trials_max = 7).workers(workers)
+}
+
+fn evolution() -> RunFile {
+    sphere().strategy("cma-es").evolve("start", "2.0").population(12).generations(5)
+}
 
 #[test]
 fn a_shard_whose_worker_vanishes_is_scored_by_another() {
     let mut world = World::seeded(7).workers(2);
     let run = world.submit(sphere().strategy("cma-es").population(64).generations(3));
     world.run_until(|world| world.done(run) > 10);
-    let worker = world.hosts[0].session.expect("it has joined");
-    world.break_session(worker, Some(0), None);
+    world.worker(0).vanish();
     world.run_until_idle();
     world.verify();
 }
+
+#[test]
+fn a_worker_that_is_gone_is_noticed_by_its_silence_alone() {
+    let mut world = world(3, 2);
+    let run = world.submit(sphere().points(2_000));
+    world.run_until(|world| world.done(run) > 10);
+    world.worker(0).fall_silent();
+    world.run_until_idle();
+    world.verify();
+}
+
+#[test]
+fn a_worker_that_stands_still_and_goes_on_does_no_harm() {
+    for ms in [100, 1_000, 2_900, 3_100, 60_000] {
+        let mut world = world(ms, 3);
+        let run = world.submit(evolution());
+        world.run_until(|world| world.done(run) > 20);
+        world.worker(1).stand_still(ms);
+        world.run_until_idle();
+        world.verify();
+    }
+}
+
+#[test]
+fn everybody_may_leave_and_somebody_else_goes_on() {
+    let mut world = world(5, 3);
+    let run = world.submit(evolution());
+    world.run_until(|world| world.done(run) > 20);
+    (0..3).for_each(|host| world.leave(host));
+    world.run_until(|world| world.core().roster().is_empty());
+    assert_eq!(world.run(run).phase, Phase::Open);
+    assert!(world.core().leases().is_empty());
+    world.add_worker(2, 500);
+    world.run_until_idle();
+    world.verify();
+}
+
+#[test]
+fn a_coordinator_may_die_at_any_step() {
+    let mut died = 0;
+    for step in 0.. {
+        let mut world = world(11, 2);
+        world.submit(evolution());
+        world.submit(brittle(0.1).grid(5, 9));
+        world.run_until(|world| world.epoch == 2);
+        world.dies_in = Some(step);
+        world.run_until_idle();
+        world.verify();
+        if world.epoch == 2 {
+            break; // the story was over before
+        }
+        died += 1;
+    }
+    assert!(died > 100, "the story has only {died} steps");
+}
+
+#[test]
+fn a_coordinator_that_dies_again_and_again_still_ends() {
+    let mut world = world(12, 2);
+    world.submit(evolution());
+    world.submit(sphere().points(300));
+    while world.runs.iter().any(|run| run.id.is_none()) || (0..2).any(|run| !world.is_over(run)) {
+        let lives = world.chance.between(30, 200);
+        for _ in 0..lives {
+            world.happen();
+        }
+        world.crash();
+        world.now(Happening::Restart);
+        world.run_until(|world| world.process.is_some());
+    }
+    world.run_until_idle();
+    assert!(world.epoch > 5, "it died {} times", world.epoch);
+    world.verify();
+}
+
+#[test]
+fn an_abort_gives_the_same_table_for_any_number_of_workers() {
+    for workers in 1..=6 {
+        let mut world = world(workers as u64, workers);
+        let sweep = world.submit(brittle(0.02).points(400).on_failure("abort"));
+        let evolution = world
+            .submit(brittle(0.01).strategy("cma-es").population(20).generations(30).replicates(2).on_failure("abort"));
+        world.run_until_idle();
+        // The reference is one; whatever the number of workers, the tables are those.
+        world.verify();
+        for run in [sweep, evolution] {
+            assert!(matches!(world.reason(run), Reason::Aborted(_)), "{:?}", world.reason(run));
+        }
+    }
+}
+
+#[test]
+fn trials_that_kill_their_workers_are_the_only_ones_to_fail() {
+    for file in [sphere().points(300), evolution().replicates(5)] {
+        let mut world = World::seeded(21).workers(3);
+        let run = world.submit(file.killers(&[40, 41, 299]));
+        world.run_until_idle();
+        world.verify();
+        assert_eq!(world.run(run).failed, 3);
+        let sessions = world.next_session;
+        assert!(sessions <= 3 + 40, "{sessions} workers were needed to find 3 killers");
+    }
+}
+
+#[test]
+fn several_parts_are_cut_where_the_run_file_says() {
+    let mut world = World::seeded(31).limits(|limits| limits.shard_trials_max = 300).workers(3);
+    let run = world.submit(brittle(0.01).points(11_000));
+    let other = world.submit(sphere().strategy("random").population(100).generations(90));
+    world.run_until(|world| world.done(run) > 6_000);
+    world.worker(2).vanish();
+    world.crash();
+    world.now(Happening::Restart);
+    world.run_until_idle();
+    world.verify();
+    assert_eq!((world.run(run).parts, world.run(other).parts), (3, 3));
+}
+
+#[test]
+fn a_run_stops_at_its_wall_and_goes_on_from_there() {
+    let mut world = World::seeded(41).workers(1);
+    world.add_worker(1, 40_000);
+    let run = world.submit(sphere().points(5_000).limit("wall", "\"1s\""));
+    world.run_until(|world| world.done(run) > 0 && matches!(world.run(run).phase, Phase::Suspended(_)));
+    assert!(world.done(run) < 5_000);
+    world.run_until_idle();
+    world.verify();
+}
+
+#[test]
+fn a_run_may_be_cancelled_at_any_moment() {
+    for moment in 0..60 {
+        let mut world = world(51, 2);
+        let cancelled = world.submit(sphere().strategy("random").population(70).generations(100));
+        let other = world.submit(evolution());
+        world.run_until(|world| world.done(cancelled) >= moment * 110);
+        world.cancel(cancelled);
+        world.run_until_idle();
+        world.verify();
+        assert_eq!((world.reason(cancelled), world.reason(other)), (Reason::Cancelled, Reason::Complete));
+    }
+}
+
+#[test]
+fn a_worker_that_evaluates_something_else_is_caught() {
+    let mut world = World::seeded(61).limits(|limits| limits.straggler_ms_min = 100).workers(1);
+    // Wrong numbers of a slow worker: whoever is quicker is asked as well, and the two are compared.
+    world.add_worker(1, 400_000);
+    world.hosts[1].wrong_numbers = true;
+    let run = world.submit(sphere().strategy("random").population(12).generations(300));
+    world.run_until(|world| world.disk.journal.disagreements > 0);
+    assert!(world.run(run).disagreements > 0);
+}
+
+#[test]
+fn a_grant_that_its_generation_has_overtaken_is_handed_back() {
+    // A worker that found such a grant in its queue said that it could not evaluate the run, and was not asked again.
+    let file = evolution().toml("overtaken");
+    let run: Arc<str> = "overtaken".into();
+    let mut strategy = {
+        let spec = evolution().understood("overtaken").spec;
+        let tumble_domain::Plan::Evolve(evolve) = &spec.plan else { panic!("it evolves") };
+        let (start, seed) = (evolve.start.clone(), spec.seed);
+        let problem = tumble_search::Problem { dimension: 3, bounds: None, start, seed };
+        tumble_search::strategies::build(evolve, &problem).expect("the run file was understood")
+    };
+    let mut worker = Worker::new(pipelines(), 1);
+    let propose = |worker: &mut Worker, strategy: &dyn tumble_search::Strategy| {
+        let bytes = strategy.ask().encode();
+        let hash = tumble_search::StateHash::of(&bytes).0.to_vec();
+        let (generation, length) = (strategy.generation(), bytes.len() as u64);
+        worker.handle(Event::ProposalPiece { run: run.clone(), generation, hash, length, offset: 0, bytes })
+    };
+    assert!(worker.handle(Event::Opened { run: run.clone(), run_toml: file }).is_empty());
+    assert!(propose(&mut worker, &*strategy).is_empty());
+    let grant = |lease: u64, generation: u32, first: u64| {
+        let range = TrialRange::new(first, first + 2);
+        Event::Granted(Grant { lease, run: run.clone(), generation, range })
+    };
+    assert!(matches!(worker.handle(grant(1, 0, 0))[..], [Action::Start { .. }]));
+    assert!(worker.handle(grant(2, 0, 2)).is_empty());
+    strategy.tell(&[tumble_domain::Fitness::Scored(0.5); 12]);
+    assert!(propose(&mut worker, &*strategy).is_empty());
+    assert!(worker.handle(grant(3, 1, 12)).is_empty());
+
+    let range = TrialRange::new(0, 2);
+    let piece = Piece { range, outcomes: Outcomes::default(), evaluate_ms: 1.0, last: true };
+    let actions = worker.handle(Event::Evaluated { slot: 0, piece });
+    match &actions[..] {
+        [
+            Action::Say(Say::Report { lease: 1, .. }),
+            Action::Say(Say::Report { lease: 2, piece, .. }),
+            Action::Start { job, .. },
+        ] => {
+            assert!(piece.range.is_empty() && piece.last);
+            assert_eq!(job.grant.lease, 3);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn stories_that_once_went_wrong_go_right() {
+    FOUND.iter().for_each(|(seed, _)| tell(*seed));
+}
+
+/// Seeds, and what went wrong in their stories.
+const FOUND: [(u64, &str); 0] = [];

@@ -40,9 +40,40 @@ pub(crate) struct World {
     happenings: u64,
     /// Reports that our own workers mangled.
     pub(crate) lies: u64,
+    /// Nothing goes wrong any more.
+    pub(crate) is_calm: bool,
     /// No worker is lost but to a trial that kills.
     pub(crate) gentle: bool,
     trace: bool,
+}
+
+/// A hand on one of the workers.
+pub(crate) struct Hand<'a> {
+    world: &'a mut World,
+    host: usize,
+}
+
+impl Hand<'_> {
+    fn session(&self) -> WorkerId {
+        self.world.hosts[self.host].session.expect("it has joined")
+    }
+
+    /// It is killed, and does not come back.
+    pub(crate) fn vanish(self) {
+        let session = self.session();
+        self.world.break_session(session, Some(0), None);
+    }
+
+    /// It is gone, and nothing says so.
+    pub(crate) fn fall_silent(self) {
+        let session = self.session();
+        self.world.break_session(session, None, None);
+    }
+
+    /// Nothing moves there for so long.
+    pub(crate) fn stand_still(self, ms: u64) {
+        self.world.hosts[self.host].stalled_until_ms = self.world.now_ms + ms;
+    }
 }
 
 /// A run, as the client that submitted it knows it.
@@ -127,6 +158,7 @@ impl World {
             appointments: 0,
             happenings: 0,
             lies: 0,
+            is_calm: false,
             gentle: false,
             trace: std::env::var_os("TUMBLE_SIM_TRACE").is_some(),
         };
@@ -261,7 +293,20 @@ impl World {
             let backlog = process.core.backlog(&run.id);
             format!("{}: {:?} {}/{} {backlog:?}\n", run.id, run.phase, run.done.len(), run.trials_end)
         });
-        format!("{}{:?}\n{:?}", runs.collect::<String>(), process.core.roster(), process.core.leases())
+        let workers = process.core.roster().iter().map(|(id, w)| (id, &w.leases, &w.refused, w.quarantined, w.leaving));
+        let workers: Vec<_> = workers.collect();
+        format!("{}{workers:?}\n{:?}", runs.collect::<String>(), process.core.leases())
+    }
+
+    /// Whether a run has ended and its tables are complete.
+    pub(crate) fn is_over(&self, run: usize) -> bool {
+        let id = self.runs[run].id.as_ref();
+        id.zip(self.process.as_ref()).is_some_and(|(id, process)| self.phase_is_over(process, id))
+    }
+
+    /// One of the hosts, to do something to its worker.
+    pub(crate) fn worker(&mut self, host: usize) -> Hand<'_> {
+        Hand { world: self, host }
     }
 
     // Clients ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tokio::io::AsyncReadExt;
+use tumble_coordinator::journal::JournalError;
 use tumble_coordinator::{Config, Folders, ServeError, Server};
 use tumble_proto::access::Access;
 use tumble_worker::{Ended, WorkerError};
@@ -16,7 +17,11 @@ use crate::signals::{stop_requests, stopped};
 pub(crate) fn serve_failure(error: ServeError) -> Failure {
     let usage = matches!(
         error,
-        ServeError::NotLoopback(_) | ServeError::Held { .. } | ServeError::State { .. } | ServeError::Listen { .. }
+        ServeError::NotLoopback(_)
+            | ServeError::Held { .. }
+            | ServeError::State { .. }
+            | ServeError::Listen { .. }
+            | ServeError::Journal(JournalError::Held { .. })
     );
     if usage { Failure::usage(error) } else { Failure::internal(error) }
 }

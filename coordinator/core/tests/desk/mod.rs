@@ -181,6 +181,7 @@ impl Desk {
         let now = Timestamp { mono_ms: self.now_ms, unix_ms: self.now_ms };
         let effects: Effects = self.core.handle(now, event);
         check::invariants(&self.core);
+        check::memory(&self.core);
         let records = &mut self.records;
         let outgoing = effects.settle(|new| {
             records.extend(new);
