@@ -51,7 +51,7 @@ pub enum ServeError {
         source: io::Error,
     },
     /// Somebody else uses it.
-    #[error("another coordinator uses the state folder {}; stop it first, or use another --state", path.display())]
+    #[error("another process uses the state folder {}; stop it first", path.display())]
     Held {
         /// Which folder.
         path: PathBuf,

@@ -203,12 +203,13 @@ impl v1::runs_server::Runs for RunsService {
         })?;
         let folder = submission.folder.clone();
         let answer = self.ask(|reply| Input::Submit { submission: Box::new(submission), reply }).await?;
-        let view = answer.map_err(refused)?;
-        if view.folder != folder && matches!(self.folders, Folders::Under(_)) {
-            // The key was known: the run is another, and the folder made for this one is not needed. A folder that was
-            // named to us is never removed, for it may hold a run.
+        // A folder of our own making that no run uses is removed again, whether the key was known or the run is refused.
+        let used = answer.as_ref().is_ok_and(|view| view.folder == folder);
+        if !used && matches!(self.folders, Folders::Under(_)) {
+            // One that was named to us is never removed, for it may hold a run.
             let _ = std::fs::remove_dir_all(&folder);
         }
+        let view = answer.map_err(refused)?;
         Ok(Response::new(wire::view(&view)))
     }
 

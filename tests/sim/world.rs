@@ -15,7 +15,7 @@ use crate::process::Process;
 use crate::run_file::RunFile;
 
 /// More happenings than any story that ends has: one that goes on has hung.
-const HAPPENINGS_MAX: u64 = 3_000_000;
+const HAPPENINGS_MAX: u64 = 400_000;
 /// The driver looks around this often.
 const LOOK_AROUND_MS: u64 = 250;
 

@@ -118,8 +118,7 @@ fn a_state_folder_has_one_coordinator() {
     let before = fs::read(coordinator.state().join("client.access")).unwrap();
     let said = place.tumble("coordinator --listen 127.0.0.1:0 --state state --out runs").exits(2);
     let state = coordinator.state().display();
-    let expected =
-        format!("error: another coordinator uses the state folder {state}; stop it first, or use another --state\n");
+    let expected = format!("error: another process uses the state folder {state}; stop it first\n");
     assert_eq!((said.stdout.as_str(), said.stderr), ("", expected));
     assert_eq!(
         fs::read(coordinator.state().join("client.access")).unwrap(),
@@ -136,7 +135,7 @@ fn a_state_folder_has_one_coordinator() {
     let _run = place.start("run run-file.toml --quiet --workers 1 --out out");
     under_way(&place.path().join("out/.tumble"), "last", 0.0);
     let said = place.tumble("run --resume --out out").exits(2);
-    assert!(said.stderr.starts_with("error: another coordinator uses the state folder "), "{said:#?}");
+    assert!(said.stderr.starts_with("error: another process uses the state folder "), "{said:#?}");
 }
 
 #[test]
