@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tumble_tables::{AttemptOutcome, read_attempts};
@@ -64,6 +65,9 @@ fn lost(folder: &Path) -> usize {
     attempts.iter().filter(|attempt| attempt.outcome == AttemptOutcome::Lost).count()
 }
 
+/// Long enough for a worker to join and for a generation to pass, short beside a run.
+const MOMENT: Duration = Duration::from_millis(100);
+
 #[test]
 fn workers_killed_again_and_again_change_no_byte() {
     // In a sweep every worker holds trials at any time; between two generations some are idle.
@@ -78,7 +82,13 @@ fn workers_killed_again_and_again_change_no_byte() {
         for (share, count) in [(0.05, 1), (0.2, 2), (0.35, 2), (0.5, 1)] {
             under_way(&folder.join(".tumble"), "last", share);
             let workers = until("all workers are there", || Some(run.workers()).filter(|w| w.len() == 3));
-            for worker in workers.into_iter().rev().take(count) {
+            // Stopped for a moment before it dies, a worker that has joined is sure to hold trials: those it was given
+            // before, or of the next generation.
+            std::thread::sleep(MOMENT);
+            let victims: Vec<u32> = workers.into_iter().rev().take(count).collect();
+            victims.iter().for_each(|worker| send(*worker, Signal::SIGSTOP));
+            std::thread::sleep(MOMENT);
+            for worker in victims {
                 send(worker, Signal::SIGKILL);
                 killed.insert(worker);
             }
