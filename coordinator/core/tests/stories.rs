@@ -188,14 +188,14 @@ fn nothing_is_blamed_for_a_worker_that_left_in_order() {
 #[test]
 fn a_lease_of_an_earlier_life_is_never_taken_for_a_new_one() {
     let mut desk = Desk::new();
-    desk.join(1);
-    desk.submit(sweep(1));
-    let mut before = desk.grant(1);
+    desk.join_with(1, 2);
+    desk.submit(sweep(2));
+    let mut before = desk.grants(1);
     for _ in 0..3 {
         desk.restart();
-        desk.join(1);
-        let now = desk.grant(1);
-        assert!(now.lease > before.lease && now.range == before.range, "{before:?} {now:?}");
+        desk.join_with(1, 2);
+        let now = desk.grants(1);
+        assert!(now[0].lease > before[1].lease && now[0].range == before[0].range, "{before:?} {now:?}");
         before = now;
     }
 }
