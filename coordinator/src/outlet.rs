@@ -31,7 +31,7 @@ impl RunTables {
         let axes = run.spec.plan.sweep().map_or(&[][..], |sweep| &sweep.axes);
         let kind = |target: &AxisTarget| match target {
             AxisTarget::Parameter(index) => column_kind(run.pipeline.parameters[*index].kind),
-            AxisTarget::Genome(_) => ColumnKind::Float,
+            AxisTarget::Genome(_) | AxisTarget::Start => ColumnKind::Float,
             AxisTarget::Population => ColumnKind::Integer,
             AxisTarget::Strategy => ColumnKind::Text,
             AxisTarget::StrategySetting(name) => setting_kind(&run.spec, name),
