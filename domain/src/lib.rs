@@ -13,7 +13,7 @@ pub mod spec;
 pub mod value;
 
 pub use describe::{Direction, Genome, GenomeLength, Metric, Objective, Parameter, PipelineDescription};
-pub use layout::{Layout, TrialAddress};
+pub use layout::{Era, Layout, TrialAddress};
 pub use outcome::{Failure, Fitness, Outcomes, Status, TrialError, Unscored, fitness_of};
 pub use range::{RangeSet, TrialRange};
 pub use seed::Seed;
