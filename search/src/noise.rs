@@ -74,6 +74,19 @@ pub fn normals_from(seed: Seed, stream: Stream, address: [u32; 3], block: u32, i
     }
 }
 
+/// As [`normals`] for the elements from `element` on, wherever that is in its block.
+pub fn normals_at(seed: Seed, stream: Stream, address: [u32; 3], element: usize, into: &mut [f64]) {
+    let (block, within) = ((element / NORMALS) as u32, element % NORMALS);
+    if within == 0 {
+        return normals_from(seed, stream, address, block, into);
+    }
+    let mut whole = [0.0; NORMALS];
+    normals_from(seed, stream, address, block, &mut whole);
+    let (first, rest) = into.split_at_mut(into.len().min(NORMALS - within));
+    first.copy_from_slice(&whole[within..within + first.len()]);
+    normals_from(seed, stream, address, block.wrapping_add(1), rest);
+}
+
 /// Fills `into` with numbers in [0, 1), each a multiple of 2⁻⁵³: element `e` is half `e mod 2` of block `e / 2`.
 pub fn uniforms(seed: Seed, stream: Stream, tensor: u32, member: u32, generation: u32, into: &mut [f64]) {
     let mut block = 0u32;
@@ -269,6 +282,13 @@ mod tests {
         let mut rest = [0.0; 203 - 72];
         normals_from(Seed(3), Stream::Perturbation, [5, 6, 7], 9, &mut rest);
         assert_eq!(rest, long[72..]);
+        for (element, length) in
+            [(0, 203), (1, 3), (3, 5), (3, 4), (7, 1), (7, 196), (9, 194), (64, 139), (202, 1), (203, 0)]
+        {
+            let mut piece = vec![0.0; length];
+            normals_at(Seed(3), Stream::Perturbation, [5, 6, 7], element, &mut piece);
+            assert_eq!(piece, long[element..element + length]);
+        }
     }
 
     /// Made from the published Philox answer for a zero counter and key: its first word is 6627e8d5, so the first normal
