@@ -207,6 +207,29 @@ const GOLDEN: &[(&str, &str, &str)] = &[
     ("tlbo-pso", "598538f81e142e210fa4404d02941053", "0f9a526008eb7a82cf02ab95d1e27ed1"),
 ];
 
+/// The threads of the process are set while other tests run, which is the point: nothing depends on them.
+#[test]
+fn one_two_and_seven_threads_lead_to_the_same_state() {
+    for description in all() {
+        let states = [1, 2, 7].map(|threads| {
+            // Long enough that seven threads have several pieces each, and not a whole number of them; a matrix of so many
+            // rows would be refused.
+            let quadratic = matches!(description.name, "cma-es" | "xnes");
+            let dimension = if quadratic { 90 } else { 60_007 };
+            let order = evolve(description.name, dozen(description.name), vec![]);
+            let mut strategy = build(&order, &Problem { dimension, ..problem(None) }).unwrap();
+            crate::set_threads(threads);
+            for generation in 0..3 {
+                let fitness = |i: u32| Fitness::Scored(f64::from((i * 7 + generation) % 12));
+                strategy.tell(&(0..strategy.population()).map(fitness).collect::<Vec<_>>());
+            }
+            strategy.state_hash()
+        });
+        crate::set_threads(0);
+        assert!(states.iter().all(|state| *state == states[0]), "{}: {states:?}", description.name);
+    }
+}
+
 #[test]
 fn the_state_hash_tells_unlike_states_apart() {
     for mut strategy in shelf() {
