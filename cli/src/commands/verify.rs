@@ -318,7 +318,8 @@ impl Recorded {
     fn axes(&self, trial: u64) -> Vec<(String, Value)> {
         let (Some(sweep), Some(design)) = (self.run.spec.plan.sweep(), &self.run.design) else { return Vec::new() };
         let point = self.run.layout.address(trial).candidate;
-        sweep.axes.iter().enumerate().map(|(i, axis)| (axis.name.clone(), design.value(point, i))).collect()
+        let there = |(i, axis): (usize, &tumble_domain::Axis)| Some((axis.name.clone(), design.value(point, i)?));
+        sweep.axes.iter().enumerate().filter_map(there).collect()
     }
 }
 
