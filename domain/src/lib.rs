@@ -18,7 +18,8 @@ pub use outcome::{Failure, Fitness, Outcomes, Status, TrialError, Unscored, fitn
 pub use range::{RangeSet, TrialRange};
 pub use seed::Seed;
 pub use spec::{
-    Axis, AxisTarget, AxisValues, Evolve, Limits, OnFailure, Plan, RunSpec, Start, StopRule, Sweep, TrialSeeds,
+    Axis, AxisTarget, AxisValues, Condition, Criterion, Evolve, Limits, OnFailure, Plan, RunSpec, Start, StopRule,
+    Sweep, TrialSeeds,
 };
 pub use value::{Kind, Value};
 

@@ -1,8 +1,8 @@
 //! The `[evolve]` section: which strategies run, with which settings, and whether they can be built at all.
 
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Evolve, GenomeLength, Kind, PipelineDescription, Seed, Start, StopRule, TrialSeeds,
-    Value,
+    Axis, AxisTarget, AxisValues, Condition, Evolve, GenomeLength, Kind, PipelineDescription, Seed, Start, StopRule,
+    TrialSeeds, Value,
 };
 use tumble_search::proposal::DIMENSION_MAX;
 use tumble_search::{Problem, StrategyDescription, StrategyError, strategies};
@@ -270,6 +270,7 @@ pub(crate) fn check_builds(
     meant: &Meant,
     found: &Strategies,
     axes: &[(Axis, At)],
+    conditions: &[Condition],
     dimension: u32,
     bounds: Option<(f64, f64)>,
     notes: &mut Notes<'_>,
@@ -279,13 +280,17 @@ pub(crate) fn check_builds(
     let problem = |evolve: &Evolve| Problem { dimension, bounds, start: evolve.start.clone(), seed: Seed(0) };
     for strategy in &found.chosen {
         let mut first = Evolve { strategy: strategy.name.to_owned(), start: Start::Middle, ..meant.evolve.clone() };
-        for (axis, _) in axes {
+        let axes: Vec<&(Axis, At)> = (0..axes.len())
+            .filter(|position| is_there_for(*position, strategy.name, axes, conditions))
+            .map(|position| &axes[position])
+            .collect();
+        for (axis, _) in &axes {
             if let Some(value) = samples(&axis.values).first() {
                 set(&mut first, axis, value);
             }
         }
         if let Err(error) = build(&first, &problem(&first)) {
-            report_build(meant, strategy, axes, &error, notes);
+            report_build(meant, strategy, &axes, &error, notes);
             continue;
         }
         // One axis at a time: what only a combination breaks is left to the trial that meets it.
@@ -301,6 +306,15 @@ pub(crate) fn check_builds(
             }
         }
     }
+}
+
+/// Whether an axis is there for a strategy, as far as its own condition speaks of strategies.
+fn is_there_for(position: usize, strategy: &str, axes: &[(Axis, At)], conditions: &[Condition]) -> bool {
+    let condition = conditions.iter().find(|condition| condition.axis == position);
+    condition.is_none_or(|condition| {
+        axes[condition.on].0.target != AxisTarget::Strategy
+            || condition.values.iter().any(|value| value.as_text() == Some(strategy))
+    })
 }
 
 /// Gives one value of an axis to the evolution, as a trial at that point of the sweep does.
@@ -340,7 +354,7 @@ fn samples(values: &AxisValues) -> Vec<Value> {
 fn report_build(
     meant: &Meant,
     strategy: &StrategyDescription,
-    axes: &[(Axis, At)],
+    axes: &[&(Axis, At)],
     error: &StrategyError,
     notes: &mut Notes<'_>,
 ) {

@@ -145,7 +145,18 @@ impl CandidateBuffer {
         self.overrides.clear();
         let mut reshaped = false;
         for (axis, description) in sweep.axes.iter().enumerate() {
-            let value = design.value(candidate, axis);
+            let Some(value) = design.value(candidate, axis) else {
+                // Where an axis is not there its default holds, and not what the candidate before had.
+                match &description.target {
+                    AxisTarget::Parameter(index) => {
+                        self.settings[*index] = job.run.spec.config[*index].clone();
+                        reshaped = true;
+                    }
+                    AxisTarget::Genome(element) => self.genome.iter_mut().skip(*element).take(1).for_each(|x| *x = 0.0),
+                    _ => {}
+                }
+                continue;
+            };
             match &description.target {
                 AxisTarget::Parameter(index) => {
                     self.settings[*index] = value;

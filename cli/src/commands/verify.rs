@@ -323,7 +323,8 @@ impl Recorded {
     /// The swept settings of a point.
     fn axes(&self, point: u64) -> Vec<(String, Value)> {
         let (Some(sweep), Some(design)) = (self.run.spec.plan.sweep(), &self.run.design) else { return Vec::new() };
-        sweep.axes.iter().enumerate().map(|(i, axis)| (axis.name.clone(), design.value(point, i))).collect()
+        let there = |(i, axis): (usize, &tumble_domain::Axis)| Some((axis.name.clone(), design.value(point, i)?));
+        sweep.axes.iter().enumerate().filter_map(there).collect()
     }
 }
 

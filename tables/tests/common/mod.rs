@@ -14,7 +14,7 @@ pub(crate) fn metadata() -> Metadata {
 }
 
 pub(crate) fn sweep_layout(points: u64, replicates: u32) -> Layout {
-    let sweep = Sweep { design: "random".to_owned(), points: Some(points), axes: Vec::new() };
+    let sweep = Sweep { design: "random".to_owned(), points: Some(points), ..Sweep::default() };
     Layout::of(&spec(Plan::Sweep(sweep), replicates), points)
 }
 
