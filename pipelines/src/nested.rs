@@ -84,6 +84,7 @@ impl NestedEvolution {
         let evolve = overridden(&self.evolve, overrides)?;
         let problem = Problem {
             dimension: self.pipeline.dimension(settings) as usize,
+            shapes: self.pipeline.tensors(settings),
             bounds: self.pipeline.genome.as_ref().and_then(|genome| genome.bounds),
             start: evolve.start.clone(),
             seed,

@@ -172,6 +172,7 @@ impl Run {
             Plan::Evolve(evolve) => {
                 let problem = Problem {
                     dimension: pipeline.dimension(&spec.config) as usize,
+                    shapes: pipeline.tensors(&spec.config),
                     bounds: pipeline.genome.as_ref().and_then(|genome| genome.bounds),
                     start: evolve.start.clone(),
                     seed: spec.seed,

@@ -121,7 +121,7 @@ struct CmaEs {
 
 impl CmaEs {
     fn try_new(order: Order) -> Result<CmaEs, StrategyError> {
-        let Order { seed, population, bounds, start, settings } = order;
+        let Order { seed, population, bounds, start, settings, .. } = order;
         let n = start.len();
         if n > DIMENSION_MAX {
             let gigabytes = 3.0 * 8.0 * (n as f64) * (n as f64) / 1e9;

@@ -67,7 +67,7 @@ struct Best {
 
 impl Random {
     fn new(order: Order) -> Random {
-        let Order { seed, population, bounds, start, settings } = order;
+        let Order { seed, population, bounds, start, settings, .. } = order;
         let spread = match (settings.number("sigma"), bounds) {
             (None, Some(_)) => Spread::Even { dimension: start.len() },
             (sigma, _) => Spread::Normal {

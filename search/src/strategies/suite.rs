@@ -1,6 +1,6 @@
 //! What every strategy on the shelf must do.
 
-use tumble_domain::{Evolve, Fitness, Seed, Start, StopRule, TrialSeeds, Value};
+use tumble_domain::{Evolve, Fitness, Seed, Shape, Start, StopRule, TrialSeeds, Value};
 
 use super::*;
 use crate::noise;
@@ -22,7 +22,9 @@ fn evolve(strategy: &str, population: Option<u32>, settings: Vec<(String, Value)
 }
 
 fn problem(bounds: Option<(f64, f64)>) -> Problem {
-    Problem { dimension: DIMENSION, bounds, start: Start::Everywhere(1.0), seed: Seed(11) }
+    // A matrix and a vector, for those that tell them apart.
+    let shapes = vec![Shape { rows: 2, columns: 2 }, Shape::vector(1)];
+    Problem { dimension: DIMENSION, shapes, bounds, start: Start::Everywhere(1.0), seed: Seed(11) }
 }
 
 /// A population of twelve, but for those that try one candidate at a time.
@@ -232,6 +234,7 @@ fn a_flat_generation_leaves_the_mean_where_it_is() {
             | Law::Mirrored { mean, .. }
             | Law::Chain { mean, .. } => mean,
             Law::Offspring(offspring) => offspring.parents,
+            Law::LowRank(law) => law.mean,
             Law::Groups { groups } => groups.into_iter().flat_map(|group| group.mean).collect(),
             Law::Mutants(mutants) => mutants.parents,
             // Without a mean; those that keep members say in their own tests what a flat generation does to them.
@@ -342,7 +345,7 @@ fn every_strategy_describes_itself_and_has_a_population() {
         assert_eq!(describe(description.name), Some(description));
         for dimension in [1, 2, 10, 1000] {
             let population = default_population(description.name, dimension, &[]).unwrap();
-            let problem = Problem { dimension, bounds: None, start: Start::Middle, seed: Seed(0) };
+            let problem = Problem { dimension, shapes: vec![], bounds: None, start: Start::Middle, seed: Seed(0) };
             let strategy = build(&evolve(description.name, None, vec![]), &problem).unwrap();
             assert_eq!(strategy.population(), population);
         }
@@ -386,7 +389,7 @@ fn what_makes_no_sense_is_refused_by_name() {
     refused(&evolve("ars", Some(9), vec![]), &free, &["`population` is 9", "even"]);
     refused(&evolve("differential-evolution", Some(3), vec![]), &free, &["`population` is 3", "at least 4"]);
     refused(&evolve("tlbo", Some(1), vec![]), &free, &["`population` is 1", "at least 2"]);
-    let long = Problem { dimension: 1 << 20, ..free.clone() };
+    let long = Problem { dimension: 1 << 20, shapes: vec![], ..free.clone() };
     refused(&evolve("pso", None, vec![]), &long, &["0.3 GB", "40 members", "open-ai-es"]);
     refused(&evolve("xnes", None, vec![]), &long, &["1048576 × 1048576", "snes"]);
     let plain = evolve("cma-es", None, vec![]);
@@ -395,5 +398,6 @@ fn what_makes_no_sense_is_refused_by_name() {
     refused(&plain, &problem(Some((2.0, 3.0))), &["`start` has 1.0", "outside the bounds"]);
     refused(&plain, &problem(Some((3.0, 2.0))), &["bounds [3.0, 2.0]"]);
     refused(&plain, &Problem { dimension: 0, ..free.clone() }, &["0 numbers"]);
-    refused(&plain, &Problem { dimension: 100_000, ..free }, &["GB", "open-ai-es"]);
+    refused(&plain, &Problem { dimension: 100_000, shapes: vec![], ..free.clone() }, &["GB", "open-ai-es"]);
+    refused(&plain, &Problem { shapes: vec![Shape::vector(6)], ..free }, &["5 numbers", "tensors have 6"]);
 }
