@@ -31,7 +31,7 @@ impl RunTables {
         let axes = run.spec.plan.sweep().map_or(&[][..], |sweep| &sweep.axes);
         let kind = |target: &AxisTarget| match target {
             AxisTarget::Parameter(index) => column_kind(run.pipeline.parameters[*index].kind),
-            AxisTarget::Genome(_) => ColumnKind::Float,
+            AxisTarget::Genome(_) | AxisTarget::Start => ColumnKind::Float,
             AxisTarget::Population => ColumnKind::Integer,
             AxisTarget::Strategy => ColumnKind::Text,
             AxisTarget::StrategySetting(name) => setting_kind(&run.spec, name),
@@ -44,7 +44,7 @@ impl RunTables {
             id: run.id.clone(),
             spec: run.spec.clone(),
             folder: run.folder.clone(),
-            layout: run.layout,
+            layout: run.layout.clone(),
             schema: Arc::new(TrialsSchema {
                 evolves: run.evolution.is_some(),
                 axes: axes.iter().map(|axis| (axis.name.clone(), kind(&axis.target))).collect(),
@@ -134,7 +134,7 @@ impl Job {
         match self {
             Job::Part { tables, part, range, outcomes } => {
                 let axes = axis_columns(&tables, range)?;
-                let data = TrialsPart { layout: tables.layout, range, axes, outcomes };
+                let data = TrialsPart { layout: tables.layout.clone(), range, axes, outcomes };
                 let folder = tables.folder.join("trials");
                 let receipt = tumble_tables::write_trials_part(&folder, part, &tables.schema, &tables.metadata, &data)?;
                 Ok(Done::Part { run: tables.id, part, rows: receipt.rows, bytes: receipt.bytes })

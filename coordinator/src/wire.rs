@@ -41,6 +41,7 @@ pub(crate) fn to_worker(message: &Message) -> Vec<v1::ToWorker> {
             first_trial: grant.range.start,
             trials: grant.range.len(),
             attempt: grant.attempt,
+            generation_first_trial: grant.generation_start,
         })],
         Message::CloseRun { run } => vec![Kind::CloseRun(v1::CloseRun { run: run.to_string() })],
         Message::Dismiss { .. } => Vec::new(),

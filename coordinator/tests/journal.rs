@@ -83,6 +83,7 @@ fn checkpoint(done: Vec<TrialRange>, parts: u64) -> Record {
         failed: 0,
         parts,
         trials_end: 10_000,
+        eras: Vec::new(),
         strategy: Vec::new(),
         champion: None,
         best: Some(0.5),

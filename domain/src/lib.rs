@@ -15,7 +15,7 @@ pub mod value;
 pub use describe::{
     Direction, Extent, Genome, GenomeLength, Metric, Objective, Parameter, PipelineDescription, Shape, Tensor,
 };
-pub use layout::{Layout, TrialAddress};
+pub use layout::{Era, Layout, TrialAddress};
 pub use outcome::{Failure, Fitness, Outcomes, Status, TrialError, Unscored, fitness_of};
 pub use range::{RangeSet, TrialRange};
 pub use seed::Seed;

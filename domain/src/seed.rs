@@ -1,6 +1,6 @@
 //! Seeds: the root of all randomness, and how a trial's own seed derives from it.
 
-use crate::philox::philox4x32_10;
+use crate::philox::{philox4x32_10, philox4x32_10_lanes};
 
 /// A 64-bit seed. It is the Philox key of everything drawn under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +38,20 @@ impl Seed {
     pub fn noise(self, stream: Stream, tensor: u32, member: u32, generation: u32, block: u32) -> [u32; 4] {
         debug_assert!(tensor < 1 << 24, "a tensor id has 24 bits");
         philox4x32_10([block, tensor | (stream as u32) << 24, member, generation], self.key())
+    }
+
+    /// [`Seed::noise`] of so many blocks from `block` on, side by side: word `w` of the `i`-th is `[w][i]`.
+    #[inline(always)]
+    pub fn noise_lanes<const LANES: usize>(
+        self,
+        stream: Stream,
+        tensor: u32,
+        member: u32,
+        generation: u32,
+        block: u32,
+    ) -> [[u32; LANES]; 4] {
+        debug_assert!(tensor < 1 << 24, "a tensor id has 24 bits");
+        philox4x32_10_lanes([block, tensor | (stream as u32) << 24, member, generation], self.key())
     }
 
     /// The seed of one trial. It depends on the run's seed and the trial's place alone, so any worker, any order and

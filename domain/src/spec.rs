@@ -78,6 +78,8 @@ pub enum Start {
     Everywhere(f64),
     /// One number for each element.
     At(Vec<f64>),
+    /// Drawn evenly between these, each element for itself; another draw for each restart.
+    Uniform(f64, f64),
 }
 
 /// What each trial's seed derives from.
@@ -146,6 +148,8 @@ pub enum AxisTarget {
     Population,
     /// `evolve.strategy`.
     Strategy,
+    /// `evolve.start`, the same number in every element.
+    Start,
 }
 
 /// What an axis runs over.

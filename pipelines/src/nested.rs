@@ -5,7 +5,8 @@
 //! [`PipelineDescription::nested`].
 
 use tumble_domain::{
-    AxisTarget, Direction, Evolve, Failure, Fitness, Objective, OnFailure, PipelineDescription, Seed, Value, fitness_of,
+    AxisTarget, Direction, Evolve, Failure, Fitness, Objective, OnFailure, PipelineDescription, Seed, Start, Value,
+    fitness_of,
 };
 use tumble_search::{Problem, strategies};
 
@@ -158,6 +159,10 @@ fn overridden(evolve: &Evolve, overrides: &[(AxisTarget, Value)]) -> Result<Evol
                 Some(name) => evolve.strategy = name.to_owned(),
                 None => return Err(Failure::Failed(format!("no strategy is called {value}"))),
             },
+            AxisTarget::Start => match value.as_f64() {
+                Some(x) => evolve.start = Start::Everywhere(x),
+                None => return Err(Failure::Failed(format!("{value} is no number to start from"))),
+            },
             AxisTarget::Population => match value.as_i64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) {
                 Some(population) => evolve.population = Some(population),
                 None => return Err(Failure::Failed(format!("{value} is no size of a population"))),
@@ -178,7 +183,7 @@ mod tests {
 
     use super::*;
     use crate::benchmark_functions::BenchmarkFunctions;
-    use tumble_domain::{Genome, GenomeLength, Metric, Start, StopRule, TrialSeeds};
+    use tumble_domain::{Genome, GenomeLength, Metric, StopRule, TrialSeeds};
 
     /// What came of one evolution.
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -266,6 +271,10 @@ mod tests {
         narrow.settings[0].1 = Value::Float(0.1);
         let sigma = |x| (AxisTarget::StrategySetting("sigma".into()), Value::Float(x));
         assert_eq!(run(&mut nested, &[sigma(0.1)], 1), run(&mut sphere(&narrow), &[], 1));
+        let elsewhere = Evolve { start: Start::Everywhere(-1.5), ..cma_es(6, 5) };
+        let start = (AxisTarget::Start, Value::Float(-1.5));
+        assert_eq!(run(&mut nested, &[start], 1), run(&mut sphere(&elsewhere), &[], 1));
+        assert_ne!(run(&mut sphere(&elsewhere), &[], 1), Ok(plain));
         narrow.settings.clear();
         assert_eq!(run(&mut sphere(&narrow), &[sigma(1.0)], 1), Ok(plain));
         assert_ne!(run(&mut nested, &[sigma(0.1)], 1), Ok(plain));

@@ -59,7 +59,7 @@ impl Sweepable<'_> {
         let settings = self.strategies.unwrap_or(&[]).iter().flat_map(|s| &s.parameters);
         let mut settings: Vec<String> = settings.map(|p| format!("evolve.{}", p.name)).collect();
         if self.strategies.is_some() {
-            settings.extend(["evolve.population".to_owned(), "evolve.strategy".to_owned()]);
+            settings.extend(["population", "start", "strategy"].map(|name| format!("evolve.{name}")));
         }
         known.extend(settings.iter().map(String::as_str));
         let message = format!("axis `{}` names no parameter of `{}`", axis.name, pipeline.name);
@@ -107,7 +107,11 @@ impl Sweepable<'_> {
                 let parameter = Parameter { choices, ..plain_parameter(&axis.name, Kind::Text) };
                 return Some(Target { target: AxisTarget::Strategy, parameter });
             }
-            "generations" | "start" | "trial_seeds" | "stop" => {
+            "start" => {
+                let parameter = plain_parameter(&axis.name, Kind::Float);
+                return Some(Target { target: AxisTarget::Start, parameter });
+            }
+            "generations" | "trial_seeds" | "stop" => {
                 let message = format!("`{}` cannot be an axis", axis.name);
                 notes.report(&axis.at, &axis.path(), message, format!("set `{setting}` in [evolve]"));
                 return None;

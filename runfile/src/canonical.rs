@@ -74,9 +74,11 @@ fn evolve_section(evolve: &Evolve, axes: &[Axis], out: &mut Text) {
         }
     }
     match &evolve.start {
+        _ if is_axis(&AxisTarget::Start) => {}
         Start::Middle => out.comment("start", "the middle of the bounds, or 0 where there are none"),
         Start::Everywhere(x) => out.key("start", Value::Float(*x)),
         Start::At(numbers) => out.key("start", number_list(numbers)),
+        Start::Uniform(low, high) => out.key("start", format!("{{ uniform = {} }}", number_list(&[*low, *high]))),
     }
     out.key("trial_seeds", Value::text(word_for(evolve.trial_seeds, &TRIAL_SEEDS)));
     let objective = evolve.stop.objective.map(|x| format!("objective = {}", Value::Float(x)));

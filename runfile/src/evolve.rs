@@ -93,6 +93,7 @@ pub(crate) fn meant(
         None => Start::Middle,
         Some(TypedStart::Everywhere(x)) => Start::Everywhere(*x),
         Some(TypedStart::At(numbers)) => Start::At(numbers.iter().map(|n| n.value).collect()),
+        Some(TypedStart::Uniform([low, high])) => Start::Uniform(low.value, high.value),
     };
     if let Some(written) = typed.population.written() {
         places.push(("population".to_owned(), written.at.clone()));
@@ -259,6 +260,7 @@ pub(crate) fn check_start(
     let Some(written) = start.written() else { return };
     let numbers = match &written.value {
         TypedStart::Everywhere(x) => vec![Written { at: written.at.clone(), value: *x }],
+        TypedStart::Uniform(ends) => ends.to_vec(),
         TypedStart::At(numbers) => {
             let (fewest, most) = dimensions;
             let given = numbers.len();
@@ -298,7 +300,13 @@ pub(crate) fn check_builds(
     // The start was checked before, and its length may be another than the dimension built here.
     let dimension = dimension.min(BUILD_DIMENSION_MAX) as usize;
     // As one vector: what a strategy wants of tensors is right for any genome.
-    let problem = Problem { dimension, shapes: Vec::new(), bounds, start: Start::Middle, seed: Seed(0) };
+    let problem = |evolve: &Evolve| Problem {
+        dimension,
+        shapes: Vec::new(),
+        bounds,
+        start: evolve.start.clone(),
+        seed: Seed(0),
+    };
     for strategy in &found.chosen {
         let mut first = Evolve { strategy: strategy.name.to_owned(), start: Start::Middle, ..meant.evolve.clone() };
         for (axis, _) in axes {
@@ -306,7 +314,7 @@ pub(crate) fn check_builds(
                 set(&mut first, axis, value);
             }
         }
-        if let Err(error) = build(&first, &problem) {
+        if let Err(error) = build(&first, &problem(&first)) {
             report_build(meant, strategy, axes, &error, notes);
             continue;
         }
@@ -315,7 +323,7 @@ pub(crate) fn check_builds(
             for value in samples(&axis.values) {
                 let mut evolve = first.clone();
                 set(&mut evolve, axis, &value);
-                if let Err(error) = build(&evolve, &problem) {
+                if let Err(error) = build(&evolve, &problem(&evolve)) {
                     let message = format!("axis `{}` at {value}: {error}", axis.name);
                     notes.report(at, &format!("sweep.axes.{}", axis.name), message, "remove that value from the axis");
                     break;
@@ -333,6 +341,7 @@ fn set(evolve: &mut Evolve, axis: &Axis, value: &Value) {
             evolve.settings.retain(|(known, _)| known != name);
             evolve.settings.push((name.clone(), value.clone()));
         }
+        AxisTarget::Start => evolve.start = value.as_f64().map_or(Start::Middle, Start::Everywhere),
         // Strategies are tried one by one; the rest is no concern of theirs.
         AxisTarget::Strategy | AxisTarget::Parameter(_) | AxisTarget::Genome(_) => {}
     }

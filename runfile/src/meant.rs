@@ -267,6 +267,7 @@ fn set_elsewhere(typed: &Typed<'_>, name: &str, target: &AxisTarget) -> Option<A
         AxisTarget::Parameter(_) => typed.config.value()?.get(name).map(|e| e.at.clone()),
         AxisTarget::Genome(_) => None,
         AxisTarget::Population => evolve?.population.written().map(|w| w.at.clone()),
+        AxisTarget::Start => evolve?.start.written().map(|w| w.at.clone()),
         AxisTarget::Strategy => evolve?.strategy.written().map(|w| w.at.clone()),
         AxisTarget::StrategySetting(name) => evolve?.settings.iter().find(|e| e.name == *name).map(|e| e.at.clone()),
     }

@@ -60,6 +60,8 @@ pub(crate) struct TypedEvolve<'t> {
 pub(crate) enum TypedStart {
     Everywhere(f64),
     At(Vec<Written<f64>>),
+    /// Both ends, the smaller one first.
+    Uniform([Written<f64>; 2]),
 }
 
 /// The `[sweep]` section, typed.
@@ -292,14 +294,22 @@ impl<'t> Section<'t> {
     }
 
     fn start(&self, notes: &mut Notes<'_>) -> Given<TypedStart> {
-        let fix = "for example `start = 0.0`, or one number for each element";
-        let given = self.read("start", notes, "number or list of numbers", fix, |item| match item {
-            Item::List(items) => Some(Err(items)),
-            _ => as_number(item).map(Ok),
+        let fix = "for example `start = 0.0`, one number for each element, or `start = { uniform = [-5.0, 5.0] }`";
+        enum Form<'t> {
+            Number(f64),
+            List(&'t [Node]),
+            Table(&'t Table),
+        }
+        let expected = "number, list of numbers or `{ uniform = [low, high] }`";
+        let given = self.read("start", notes, expected, fix, |item| match item {
+            Item::List(items) => Some(Form::List(items)),
+            Item::Table(table) => Some(Form::Table(table)),
+            _ => as_number(item).map(Form::Number),
         });
         given.and_then(|at, value| match value {
-            Ok(x) => is_finite(x, at, "start", "evolve.start", notes).then_some(TypedStart::Everywhere(x)),
-            Err(items) => start_list(items, notes).map(TypedStart::At),
+            Form::Number(x) => is_finite(x, at, "start", "evolve.start", notes).then_some(TypedStart::Everywhere(x)),
+            Form::List(items) => start_list(items, notes).map(TypedStart::At),
+            Form::Table(table) => start_interval(table, at, fix, notes),
         })
     }
 
@@ -338,6 +348,28 @@ fn is_finite(x: f64, at: &At, name: &str, path: &str, notes: &mut Notes<'_>) -> 
         notes.report(at, path, format!("`{name}` is not a finite number"), format!("for example `{name} = 0.5`"));
     }
     x.is_finite()
+}
+
+/// `{ uniform = [low, high] }`.
+fn start_interval(table: &Table, at: &At, fix: &str, notes: &mut Notes<'_>) -> Option<TypedStart> {
+    let (Some(entry), 1) = (table.get("uniform"), table.entries.len()) else {
+        let message = "`start` as a section has one key, `uniform`";
+        notes.report(at, "evolve.start", message, fix);
+        return None;
+    };
+    let Item::List(items) = &entry.node.item else {
+        let message = format!("`uniform` has the wrong type: expected a list, found {}", entry.node.item.kind_name());
+        notes.report(&entry.node.at, "evolve.start", message, fix);
+        return None;
+    };
+    match <[Written<f64>; 2]>::try_from(start_list(items, notes)?) {
+        Ok(ends) if ends[0].value < ends[1].value => Some(TypedStart::Uniform(ends)),
+        _ => {
+            let message = "`uniform` takes two numbers, the smaller one first";
+            notes.report(&entry.node.at, "evolve.start", message, fix);
+            None
+        }
+    }
 }
 
 /// Every number of the list, once all are numbers and finite.

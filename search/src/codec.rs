@@ -125,6 +125,11 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| inner.f64()).collect()
     }
 
+    /// Whether nothing is left to read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// Whether everything was read.
     pub(crate) fn end(self) -> Result<(), SnapshotError> {
         if self.rest.is_empty() { Ok(()) } else { Err(SnapshotError::Damaged("there are bytes after its end")) }

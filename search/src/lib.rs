@@ -8,6 +8,7 @@ mod codec;
 pub mod designs;
 mod eigen;
 pub mod noise;
+pub mod parallel;
 pub mod proposal;
 pub mod shaping;
 pub mod strategies;
@@ -15,5 +16,6 @@ pub mod strategy;
 
 pub use bounds::Bounds;
 pub use designs::{Design, DesignDescription, DesignError};
+pub use parallel::set_threads;
 pub use proposal::Proposal;
 pub use strategy::{Problem, SnapshotError, StateHash, Strategy, StrategyDescription, StrategyError};

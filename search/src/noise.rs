@@ -10,8 +10,9 @@ use tumble_domain::seed::Stream;
 
 /// Normals in a block.
 const NORMALS: usize = 8;
-/// Blocks made side by side, so that the compiler can put one block in each lane of a vector.
-const LANES: usize = 8;
+/// Blocks made side by side. With as many as this the compiler keeps them in vectors even on the oldest processors of a
+/// kind; with half as many it unrolls them into single numbers, which takes half as long again.
+const LANES: usize = 16;
 /// Entries of the upper half of the table; the lower half is its mirror image.
 const HALF: usize = 32 * 1024;
 
@@ -53,14 +54,11 @@ pub fn normals_from(seed: Seed, stream: Stream, address: [u32; 3], block: u32, i
     let mut block = block;
     let mut pieces = into.chunks_exact_mut(NORMALS * LANES);
     for piece in &mut pieces {
-        let mut words = [[0u32; 4]; LANES];
-        for (lane, words) in words.iter_mut().enumerate() {
-            *words = seed.noise(stream, tensor, member, generation, block.wrapping_add(lane as u32));
-        }
-        for (normals, words) in piece.chunks_exact_mut(NORMALS).zip(&words) {
-            for (pair, word) in normals.chunks_exact_mut(2).zip(words) {
-                pair[0] = quantile(*word as u16);
-                pair[1] = quantile((*word >> 16) as u16);
+        let words = seed.noise_lanes::<LANES>(stream, tensor, member, generation, block);
+        for (lane, normals) in piece.chunks_exact_mut(NORMALS).enumerate() {
+            for (pair, words) in normals.chunks_exact_mut(2).zip(&words) {
+                pair[0] = quantile(words[lane] as u16);
+                pair[1] = quantile((words[lane] >> 16) as u16);
             }
         }
         block = block.wrapping_add(LANES as u32);
@@ -72,6 +70,19 @@ pub fn normals_from(seed: Seed, stream: Stream, address: [u32; 3], block: u32, i
         }
         block = block.wrapping_add(1);
     }
+}
+
+/// As [`normals`] for the elements from `element` on, wherever that is in its block.
+pub fn normals_at(seed: Seed, stream: Stream, address: [u32; 3], element: usize, into: &mut [f64]) {
+    let (block, within) = ((element / NORMALS) as u32, element % NORMALS);
+    if within == 0 {
+        return normals_from(seed, stream, address, block, into);
+    }
+    let mut whole = [0.0; NORMALS];
+    normals_from(seed, stream, address, block, &mut whole);
+    let (first, rest) = into.split_at_mut(into.len().min(NORMALS - within));
+    first.copy_from_slice(&whole[within..within + first.len()]);
+    normals_from(seed, stream, address, block.wrapping_add(1), rest);
 }
 
 /// Fills `into` with numbers in [0, 1), each a multiple of 2⁻⁵³: element `e` is half `e mod 2` of block `e / 2`.
@@ -261,7 +272,7 @@ mod tests {
     fn a_normal_does_not_depend_on_how_many_are_made_with_it() {
         let mut long = [0.0; 203];
         normals(Seed(3), Stream::Perturbation, 5, 6, 7, &mut long);
-        for length in [1, 7, 8, 9, 63, 64, 65, 128, 200] {
+        for length in [1, 7, 8, 9, 63, 64, 65, 127, 128, 129, 200] {
             let mut short = vec![0.0; length];
             normals(Seed(3), Stream::Perturbation, 5, 6, 7, &mut short);
             assert_eq!(short, long[..length]);
@@ -269,6 +280,13 @@ mod tests {
         let mut rest = [0.0; 203 - 72];
         normals_from(Seed(3), Stream::Perturbation, [5, 6, 7], 9, &mut rest);
         assert_eq!(rest, long[72..]);
+        for (element, length) in
+            [(0, 203), (1, 3), (3, 5), (3, 4), (7, 1), (7, 196), (9, 194), (64, 139), (202, 1), (203, 0)]
+        {
+            let mut piece = vec![0.0; length];
+            normals_at(Seed(3), Stream::Perturbation, [5, 6, 7], element, &mut piece);
+            assert_eq!(piece, long[element..element + length]);
+        }
     }
 
     /// Made from the published Philox answer for a zero counter and key: its first word is 6627e8d5, so the first normal

@@ -296,6 +296,11 @@ pub(crate) fn perturbation(seed: Seed, generation: u32, member: u32, into: &mut 
     noise::normals(seed, Stream::Perturbation, 0, member, generation, into);
 }
 
+/// As [`perturbation`] for the elements from `from` on.
+pub(crate) fn perturbation_from(seed: Seed, generation: u32, member: u32, from: usize, into: &mut [f64]) {
+    noise::normals_at(seed, Stream::Perturbation, [0, member, generation], from, into);
+}
+
 /// One of `count`, each as likely: choice number `element` of a member of a generation.
 pub(crate) fn choice(seed: Seed, member: u32, generation: u32, element: u32, count: usize) -> usize {
     let words = seed.noise(Stream::Choice, 0, member, generation, element / 2);

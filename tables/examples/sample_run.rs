@@ -39,7 +39,7 @@ fn evolution(dir: &Path) -> Result<(), Box<dyn Error>> {
     };
     let layout = Layout::of(&spec("evolution", Plan::Evolve(evolve)), 0);
     let schema = TrialsSchema { evolves: true, axes: Vec::new(), metrics: vec!["value".to_owned()] };
-    write_parts(dir, &schema, layout, |_| Ok(Vec::new()))?;
+    write_parts(dir, &schema, &layout, |_| Ok(Vec::new()))?;
     let generation = |generation: u32| {
         let best = 10.0 / f64::from(generation + 1);
         GenerationRow {
@@ -60,7 +60,7 @@ fn evolution(dir: &Path) -> Result<(), Box<dyn Error>> {
     };
     let path = dir.join("generations.parquet");
     write_generations(&path, &metadata("evolution"), &["sigma".to_owned()], (0..GENERATIONS).map(generation))?;
-    write_attempts(&dir.join("attempts.parquet"), &metadata("evolution"), attempts(layout))?;
+    write_attempts(&dir.join("attempts.parquet"), &metadata("evolution"), attempts(&layout))?;
     let champion = Champion {
         trial: 19_620,
         generation: Some(GENERATIONS - 1),
@@ -89,7 +89,7 @@ fn sweep(dir: &Path) -> Result<(), Box<dyn Error>> {
         metrics: vec!["accuracy".to_owned(), "spikes".to_owned()],
     };
     let words: [Arc<str>; 3] = ["cma-es".into(), "sep-cma-es".into(), "naïve".into()];
-    write_parts(dir, &schema, layout, |range| {
+    write_parts(dir, &schema, &layout, |range| {
         let mut axes: Vec<AxisColumn> =
             kinds.iter().map(|(_, kind)| AxisColumn::with_capacity(*kind, range.len() as usize)).collect();
         for trial in range.start..range.end {
@@ -101,7 +101,7 @@ fn sweep(dir: &Path) -> Result<(), Box<dyn Error>> {
         }
         Ok(axes)
     })?;
-    write_attempts(&dir.join("attempts.parquet"), &metadata("sweep"), attempts(layout))?;
+    write_attempts(&dir.join("attempts.parquet"), &metadata("sweep"), attempts(&layout))?;
     let champion = Champion {
         trial: 84,
         generation: None,
@@ -118,7 +118,7 @@ fn sweep(dir: &Path) -> Result<(), Box<dyn Error>> {
 fn write_parts(
     dir: &Path,
     schema: &TrialsSchema,
-    layout: Layout,
+    layout: &Layout,
     axes: impl Fn(TrialRange) -> Result<Vec<AxisColumn>, Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
     let name = dir.file_name().and_then(|n| n.to_str()).unwrap_or("sample");
@@ -143,13 +143,13 @@ fn write_parts(
             values,
             errors: trials().filter(|t| status(*t) == Status::Failed).map(error).collect(),
         };
-        let data = TrialsPart { layout, range, axes: axes(range)?, outcomes: vec![outcomes] };
+        let data = TrialsPart { layout: layout.clone(), range, axes: axes(range)?, outcomes: vec![outcomes] };
         write_trials_part(&dir.join("trials"), part, schema, &metadata(name), &data)?;
     }
     Ok(())
 }
 
-fn attempts(layout: Layout) -> impl Iterator<Item = AttemptRow> {
+fn attempts(layout: &Layout) -> impl Iterator<Item = AttemptRow> {
     (0..layout.trials().div_ceil(256)).map(move |shard| AttemptRow {
         first_trial: shard * 256,
         trials: 256.min(layout.trials() - shard * 256),

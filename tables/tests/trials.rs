@@ -157,7 +157,7 @@ fn an_evolution_has_generations_and_candidates() {
         let range = layout.part(part, 12_000);
         let values = (range.start..range.end).map(noise).collect();
         let outcomes = Outcomes { trials: range.len() as u32, metrics: 1, values, ..Outcomes::default() };
-        let data = TrialsPart { layout, range, axes: Vec::new(), outcomes: vec![outcomes] };
+        let data = TrialsPart { layout: layout.clone(), range, axes: Vec::new(), outcomes: vec![outcomes] };
         write_trials_part(dir.path(), part, &schema, &metadata(), &data).unwrap();
     }
     assert_eq!(part_paths(dir.path()).unwrap().len(), 3);
@@ -216,7 +216,7 @@ fn however_the_outcomes_are_cut_the_bytes_are_the_same() {
         let dir = tempfile::tempdir().unwrap();
         let outcomes = chunked(&whole, sizes);
         without_statuses += outcomes.iter().filter(|o| o.statuses.is_empty()).count();
-        let data = TrialsPart { layout, range, axes: axes.clone(), outcomes };
+        let data = TrialsPart { layout: layout.clone(), range, axes: axes.clone(), outcomes };
         write_trials_part(dir.path(), 1, &schema, &metadata(), &data).unwrap();
         let bytes = fs::read(dir.path().join("part-00001.parquet")).unwrap();
         match &first {

@@ -149,6 +149,7 @@ impl World {
                 lease: grant.lease.0,
                 run: name(&grant.run),
                 generation: grant.generation,
+                generation_start: grant.generation_start,
                 range: grant.range,
             })],
             Message::CloseRun { run } => vec![Happened::Closed { run: name(run) }],

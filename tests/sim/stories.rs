@@ -205,7 +205,8 @@ fn a_grant_that_its_generation_has_overtaken_is_handed_back() {
     assert!(propose(&mut worker, &*strategy).is_empty());
     let grant = |lease: u64, generation: u32, first: u64| {
         let range = TrialRange::new(first, first + 2);
-        Event::Granted(Grant { lease, run: run.clone(), generation, range })
+        let generation_start = u64::from(generation) * 12;
+        Event::Granted(Grant { lease, run: run.clone(), generation, generation_start, range })
     };
     assert!(matches!(worker.handle(grant(1, 0, 0))[..], [Action::Start { .. }]));
     assert!(worker.handle(grant(2, 0, 2)).is_empty());

@@ -39,7 +39,7 @@ impl Slot {
         let timeout = job.run.spec.limits.timeout;
         let mut clock = Stride::new();
         for trial in job.grant.range.start..job.grant.range.end {
-            let address = job.run.layout.address(trial);
+            let address = job.address(trial);
             candidate.set(job, address.candidate);
             metrics.fill(f64::NAN);
             let seed = job.run.layout.trial_seed(address);

@@ -262,6 +262,7 @@ fn read(message: v1::ToWorker) -> Option<Event> {
             lease: grant.lease,
             run: grant.run.into(),
             generation: grant.generation,
+            generation_start: grant.generation_first_trial,
             range: TrialRange::new(grant.first_trial, grant.first_trial.saturating_add(grant.trials)),
         }),
         Kind::CloseRun(close) => Event::Closed { run: close.run.into() },

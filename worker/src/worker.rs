@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tumble_domain::{Layout, Outcomes, Plan, RunSpec, TrialRange};
+use tumble_domain::{Layout, Outcomes, Plan, RunSpec, TrialAddress, TrialRange};
 use tumble_pipelines::Pipeline;
 use tumble_search::{Design, Proposal, StateHash};
 
@@ -60,6 +60,8 @@ pub struct Grant {
     pub run: Arc<str>,
     /// The generation.
     pub generation: u32,
+    /// Its first trial.
+    pub generation_start: u64,
     /// The trials.
     pub range: TrialRange,
 }
@@ -122,7 +124,8 @@ pub struct OpenRun {
     pub id: Arc<str>,
     /// The run as it was understood here.
     pub spec: RunSpec,
-    /// Where each trial stands.
+    /// The shape of the run. Where a trial of an evolution stands is its grant's to say: populations may change, and
+    /// nobody tells a worker of generations that it has no part in.
     pub layout: Layout,
     /// The design, if it sweeps.
     pub design: Option<Design>,
@@ -168,6 +171,13 @@ pub struct Job {
     pub proposal: Option<Arc<Proposal>>,
     /// Set when the job is to be given up: the trials evaluated so far are reported.
     pub abandon: Arc<AtomicBool>,
+}
+
+impl Job {
+    /// Where a trial of the grant stands.
+    pub fn address(&self, trial: u64) -> TrialAddress {
+        self.run.layout.address_in(self.grant.generation, trial - self.grant.generation_start)
+    }
 }
 
 /// A generation's proposal as it arrives.
@@ -315,17 +325,16 @@ impl Worker {
             return Err((grant, "a grant came before its run".to_owned()));
         };
         let proposal = match (&run.spec.plan, self.proposals.get(&grant.run)) {
-            (Plan::Evolve(_), Some((_, proposal))) if u64::from(proposal.candidates()) != run.layout.candidates => {
-                let (has, wants) = (proposal.candidates(), run.layout.candidates);
-                return Err((grant, format!("the proposal has {has} candidates and the run {wants}")));
-            }
             (Plan::Evolve(_), Some((generation, proposal))) if *generation == grant.generation => {
                 Some(proposal.clone())
             }
             (Plan::Evolve(_), _) => return Err((grant, "a grant came before its proposal".to_owned())),
             _ => None,
         };
-        if !run.layout.generation(grant.generation).contains(grant.range) {
+        let candidates = proposal.as_ref().map_or(run.layout.candidates, |p| u64::from(p.candidates()));
+        let trials = candidates.saturating_mul(u64::from(run.layout.replicates));
+        let start = grant.generation_start;
+        if !TrialRange::new(start, start.saturating_add(trials)).contains(grant.range) {
             return Err((grant, "a grant reaches beyond its generation".to_owned()));
         }
         Ok(Job { grant, run, proposal, abandon: Arc::default() })

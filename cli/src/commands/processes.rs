@@ -62,6 +62,8 @@ pub(crate) async fn worker(args: WorkerArgs, output: Output) -> Result<Exit, Fai
     let asked = stop_requests();
     let access = Access::read(&args.access).map_err(Failure::unreachable)?;
     let slots = args.slots.unwrap_or_else(cores) as usize;
+    // What a slot evolves by itself takes threads of the other slots while they are idle, and no core beyond.
+    tumble_search::set_threads(slots);
     output.note(format!("serving {} with {slots} slots", access.address));
     let leave = async {
         tokio::select! {

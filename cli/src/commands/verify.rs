@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Map, Value as Json, json};
 use tumble_domain::philox::philox4x32_10;
-use tumble_domain::{Objective, Outcomes, Plan, TrialRange, Value, fitness_of};
+use tumble_domain::{Layout, Objective, Outcomes, Plan, TrialAddress, TrialRange, Value, fitness_of};
 use tumble_pipelines::{Pipeline, registry};
 use tumble_search::{Problem, Proposal, Strategy, strategies};
 use tumble_tables::Column;
@@ -43,6 +43,7 @@ struct Row {
 /// One trial, recorded and evaluated again.
 struct Compared {
     trial: u64,
+    at: TrialAddress,
     recorded: Row,
     again: Row,
 }
@@ -149,14 +150,15 @@ impl Recorded {
     fn evaluate_again(&self, wanted: &[u64]) -> Result<Vec<Compared>, Failure> {
         let rows = self.recorded_rows(wanted)?;
         let mut compared = Vec::with_capacity(wanted.len());
-        let mut evaluate = |trials: &[u64], proposal: Option<Arc<Proposal>>| {
-            for (trial, again) in trials.iter().zip(self.evaluate(trials, proposal.as_ref())) {
-                compared.push(Compared { trial: *trial, recorded: rows[trial].clone(), again });
+        let mut evaluate = |trials: &[u64], layout: &Layout, proposal: Option<Arc<Proposal>>| {
+            for (trial, again) in trials.iter().zip(self.evaluate(trials, layout, proposal.as_ref())) {
+                let at = layout.address(*trial);
+                compared.push(Compared { trial: *trial, at, recorded: rows[trial].clone(), again });
             }
         };
         match &self.run.spec.plan {
             Plan::Evolve(_) => self.replay_generations(wanted, &mut evaluate)?,
-            _ => evaluate(wanted, None),
+            _ => evaluate(wanted, &self.run.layout, None),
         }
         Ok(compared)
     }
@@ -191,21 +193,23 @@ impl Recorded {
     fn replay_generations(
         &self,
         wanted: &[u64],
-        evaluate: &mut impl FnMut(&[u64], Option<Arc<Proposal>>),
+        evaluate: &mut impl FnMut(&[u64], &Layout, Option<Arc<Proposal>>),
     ) -> Result<(), Failure> {
-        let Some(last) = wanted.last() else { return Ok(()) };
-        let layout = &self.run.layout;
+        let mut layout = self.run.layout.clone();
         let mut strategy = self.strategy()?;
-        let mut wanted = wanted.chunk_by(|a, b| layout.address(*a).generation == layout.address(*b).generation);
-        let mut next = wanted.next();
+        let mut wanted = wanted;
         let mut objective = Values::of(&self.folder.join("trials"), &self.objective.metric)?;
-        for generation in 0..=layout.address(*last).generation {
-            if let Some(trials) = next.filter(|trials| layout.address(trials[0]).generation == generation) {
-                evaluate(trials, Some(Arc::new(strategy.ask())));
-                next = wanted.next();
+        while !wanted.is_empty() {
+            // How many candidates a generation has, the strategy alone knows.
+            layout.begin(strategy.generation(), u64::from(strategy.population()));
+            let end = layout.generation(strategy.generation()).end;
+            let (trials, later) = wanted.split_at(wanted.partition_point(|trial| *trial < end));
+            if !trials.is_empty() {
+                evaluate(trials, &layout, Some(Arc::new(strategy.ask())));
+                wanted = later;
             }
-            let mut fitness = Vec::with_capacity(layout.candidates as usize);
-            for _ in 0..layout.candidates {
+            let mut fitness = Vec::with_capacity(strategy.population() as usize);
+            for _ in 0..strategy.population() {
                 let replicates: Vec<Option<f64>> =
                     (0..layout.replicates).map(|_| objective.next()).collect::<Result<_, _>>()?;
                 let policy = self.run.spec.limits.on_failure;
@@ -232,14 +236,14 @@ impl Recorded {
     }
 
     /// Evaluates single trials on all cores; the results are in the trials' order.
-    fn evaluate(&self, trials: &[u64], proposal: Option<&Arc<Proposal>>) -> Vec<Row> {
+    fn evaluate(&self, trials: &[u64], layout: &Layout, proposal: Option<&Arc<Proposal>>) -> Vec<Row> {
         let next = AtomicUsize::new(0);
         let serve = || {
             let (mut slot, mut rows) = (Slot::default(), Vec::new());
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(trial) = trials.get(index) else { return rows };
-                rows.push((index, self.evaluate_one(&mut slot, *trial, proposal)));
+                rows.push((index, self.evaluate_one(&mut slot, *trial, layout, proposal)));
             }
         };
         let threads = (cores() as usize).min(trials.len());
@@ -254,11 +258,13 @@ impl Recorded {
         rows.into_iter().map(|(_, row)| row).collect()
     }
 
-    fn evaluate_one(&self, slot: &mut Slot, trial: u64, proposal: Option<&Arc<Proposal>>) -> Row {
+    fn evaluate_one(&self, slot: &mut Slot, trial: u64, layout: &Layout, proposal: Option<&Arc<Proposal>>) -> Row {
+        let generation = layout.address(trial).generation;
         let grant = Grant {
             lease: 0,
             run: self.run.id.clone(),
-            generation: self.run.layout.address(trial).generation,
+            generation,
+            generation_start: layout.generation(generation).start,
             range: TrialRange::new(trial, trial + 1),
         };
         let job = Job { grant, run: self.run.clone(), proposal: proposal.cloned(), abandon: Arc::default() };
@@ -271,14 +277,14 @@ impl Recorded {
     }
 
     fn describe(&self, compared: &Compared) -> String {
-        let at = self.run.layout.address(compared.trial);
+        let at = compared.at;
         let seed = self.run.layout.trial_seed(at).0;
         let place = match &self.run.spec.plan {
             Plan::Evolve(_) => format!("generation {}, candidate {}", at.generation, at.candidate),
             _ => format!("point {}", at.candidate),
         };
         let mut text = format!("trial {}: {place}, replicate {}, seed {seed}\n", compared.trial, at.replicate);
-        for (name, value) in self.axes(compared.trial) {
+        for (name, value) in self.axes(at.candidate) {
             text += &format!("  {name} = {value}\n");
         }
         let mut line = |name: &str, was: &dyn std::fmt::Display, is: &dyn std::fmt::Display| {
@@ -294,14 +300,14 @@ impl Recorded {
     }
 
     fn describe_json(&self, compared: &Compared) -> Json {
-        let at = self.run.layout.address(compared.trial);
+        let at = compared.at;
         let row = |row: &Row| {
             let metrics: Map<String, Json> =
                 self.metrics.iter().cloned().zip(row.metrics.iter().map(|x| json!(x))).collect();
             json!({ "outcome": row.outcome, "metrics": metrics })
         };
         let axes: Map<String, Json> =
-            self.axes(compared.trial).iter().map(|(name, value)| (name.clone(), value_json(value))).collect();
+            self.axes(at.candidate).iter().map(|(name, value)| (name.clone(), value_json(value))).collect();
         json!({
             "trial": compared.trial,
             "generation": at.generation,
@@ -315,10 +321,9 @@ impl Recorded {
         })
     }
 
-    /// The swept settings of a trial.
-    fn axes(&self, trial: u64) -> Vec<(String, Value)> {
+    /// The swept settings of a point.
+    fn axes(&self, point: u64) -> Vec<(String, Value)> {
         let (Some(sweep), Some(design)) = (self.run.spec.plan.sweep(), &self.run.design) else { return Vec::new() };
-        let point = self.run.layout.address(trial).candidate;
         sweep.axes.iter().enumerate().map(|(i, axis)| (axis.name.clone(), design.value(point, i))).collect()
     }
 }

@@ -153,7 +153,7 @@ impl Coordinator {
             pipeline: run.spec.pipeline.clone(),
             state,
             reason,
-            trials: run.layout.trials(),
+            trials: run.layout.trials_expected(),
             trials_done: run.done.len(),
             trials_evaluated: run.done.len() - backlog.map_or(run.done.len(), |b| b.done_before),
             trials_failed: run.failed,
@@ -719,7 +719,8 @@ impl Coordinator {
             *told = Some(generation);
         }
         let attempt = deaths + u32::from(twin.is_some());
-        send(Message::Grant(Grant { lease: id, run: run_id.clone(), generation, range, attempt }));
+        let generation_start = run.layout.generation(generation).start;
+        send(Message::Grant(Grant { lease: id, run: run_id.clone(), generation, generation_start, range, attempt }));
         worker.leases.push(id);
         worker.quarantined |= deaths > 0;
         backlog.leases += 1;

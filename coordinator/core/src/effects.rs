@@ -112,6 +112,8 @@ pub struct Grant {
     pub run: RunId,
     /// The generation.
     pub generation: u32,
+    /// Its first trial, which says what candidates the trials are of.
+    pub generation_start: u64,
     /// The trials.
     pub range: TrialRange,
     /// How often they have been leased before.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tumble_domain::{Outcomes, PipelineDescription, RunSpec, TrialRange};
+use tumble_domain::{Era, Outcomes, PipelineDescription, RunSpec, TrialRange};
 use tumble_search::StateHash;
 
 use crate::event::RunId;
@@ -160,6 +160,8 @@ pub struct Checkpoint {
     pub parts: u64,
     /// The table ends before this trial.
     pub trials_end: u64,
+    /// How many candidates which generations have; empty in checkpoints of versions whose populations never changed.
+    pub eras: Vec<Era>,
     /// The strategy's snapshot, taken between two generations; empty for a sweep.
     pub strategy: Vec<u8>,
     /// The champion.

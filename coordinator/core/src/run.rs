@@ -43,7 +43,7 @@ pub struct Run {
     pub done: RangeSet,
     /// How many of them failed.
     pub failed: u64,
-    /// The table ends before this trial. It shrinks when the run ends early.
+    /// The table ends before this trial. It shrinks when the run ends early; where an evolution ends is known by then only.
     pub trials_end: u64,
     /// Parts of the trials table that stand on disk.
     pub parts: u64,
@@ -92,7 +92,8 @@ pub struct Evolution {
 }
 
 impl Evolution {
-    fn new(strategy: Box<dyn Strategy>, trials: u64) -> Evolution {
+    fn new(strategy: Box<dyn Strategy>, replicates: u32) -> Evolution {
+        let trials = u64::from(strategy.population()) * u64::from(replicates);
         let proposal = strategy.ask();
         let encoded: Arc<[u8]> = proposal.encode().into();
         let hash = StateHash::of(&encoded);
@@ -109,11 +110,11 @@ impl Evolution {
         (self.encoded.clone(), self.hash)
     }
 
-    fn tell(&mut self, fitness: &[Fitness]) {
+    fn tell(&mut self, fitness: &[Fitness], replicates: u32) {
         self.strategy.tell(fitness);
         let champion = self.champion.take();
         let strategy = std::mem::replace(&mut self.strategy, Box::new(Nothing));
-        *self = Evolution { champion, ..Evolution::new(strategy, self.tally.len() as u64) };
+        *self = Evolution { champion, ..Evolution::new(strategy, replicates) };
     }
 }
 
@@ -156,7 +157,7 @@ impl Run {
         let points = spec.plan.sweep().map_or(0, |sweep| {
             Design::try_new(sweep, spec.seed).expect("a validated sweep has a design that stands").points()
         });
-        let layout = Layout::of(&spec, points);
+        let mut layout = Layout::of(&spec, points);
         let recorded = match &spec.plan {
             Plan::SweepOfEvolutions(..) => Arc::new(pipeline.nested(&spec.objective)),
             _ => pipeline.clone(),
@@ -178,12 +179,14 @@ impl Run {
                     seed: spec.seed,
                 };
                 let strategy = strategies::build(evolve, &problem).expect("a validated evolution can be built");
-                Some(Evolution::new(strategy, layout.trials_per_generation()))
+                layout.begin(0, u64::from(strategy.population()));
+                Some(Evolution::new(strategy, spec.replicates))
             }
             _ => None,
         };
         Run {
-            trials_end: layout.trials(),
+            // An evolution's population may grow, so that nobody knows yet how many trials it will have.
+            trials_end: if evolution.is_some() { u64::MAX } else { layout.trials() },
             id,
             key,
             spec,
@@ -343,7 +346,8 @@ impl Run {
             evolution.champion = Some(Champion { generation: row.generation, candidate, fitness, genome });
             self.best = Some(direction.turn(fitness));
         }
-        evolution.tell(&fitness);
+        evolution.tell(&fitness, self.layout.replicates);
+        self.layout.begin(evolution.generation(), u64::from(evolution.strategy.population()));
         Ok(())
     }
 
@@ -378,6 +382,7 @@ impl Run {
             failed: self.failed,
             parts: self.parts,
             trials_end: self.trials_end,
+            eras: self.layout.eras().to_vec(),
             strategy: self.evolution.as_ref().map_or(Vec::new(), |e| e.strategy.snapshot()),
             champion: self.evolution.as_ref().and_then(|e| e.champion.clone()),
             best: self.best,
@@ -402,8 +407,8 @@ impl Run {
                 .map_err(|why| ReplayError::Snapshot { run: self.id.clone(), why })?;
             self.checkpoint_generation = strategy.generation();
             let champion = checkpoint.champion.clone();
-            self.evolution =
-                Some(Evolution { champion, ..Evolution::new(strategy, self.layout.trials_per_generation()) });
+            self.layout = self.layout.clone().with_eras(checkpoint.eras.clone());
+            self.evolution = Some(Evolution { champion, ..Evolution::new(strategy, self.layout.replicates) });
         }
         Ok(())
     }
@@ -420,7 +425,153 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::quantile;
+    use super::*;
+    use tumble_domain::{
+        Era, Evolve, Genome, GenomeLength, Limits, Metric, Objective, Seed, Start, StopRule, TrialSeeds,
+    };
+
+    /// Its population is another in every generation.
+    struct Breathing {
+        generation: u32,
+        evolve: Evolve,
+        told: Vec<usize>,
+    }
+
+    /// The candidates of generation 0, 1, 2, 3 and those after.
+    const POPULATIONS: [u32; 5] = [4, 4, 9, 2, 5];
+
+    impl Strategy for Breathing {
+        fn ask(&self) -> Proposal {
+            let evolve = Evolve { population: Some(self.population()), ..self.evolve.clone() };
+            let problem = Problem { dimension: 2, shapes: Vec::new(), bounds: None, start: Start::Middle, seed: Seed(1) };
+            strategies::build(&evolve, &problem).expect("it can be built").ask()
+        }
+        fn tell(&mut self, fitness: &[Fitness]) {
+            assert_eq!(fitness.len(), self.population() as usize);
+            self.told.push(fitness.len());
+            self.generation += 1;
+        }
+        fn generation(&self) -> u32 {
+            self.generation
+        }
+        fn population(&self) -> u32 {
+            POPULATIONS[(self.generation as usize).min(4)]
+        }
+        fn snapshot(&self) -> Vec<u8> {
+            self.generation.to_le_bytes().into()
+        }
+        fn scalars(&self) -> Vec<(&'static str, f64)> {
+            Vec::new()
+        }
+    }
+
+    fn evolve(population: u32, evaluations: Option<u64>) -> Evolve {
+        Evolve {
+            strategy: "random".into(),
+            population: Some(population),
+            generations: 6,
+            settings: Vec::new(),
+            start: Start::Middle,
+            trial_seeds: TrialSeeds::Fresh,
+            stop: StopRule { objective: None, evaluations },
+        }
+    }
+
+    /// Two replicates of each candidate, by a strategy whose population changes.
+    fn breathing(evaluations: Option<u64>) -> Run {
+        let metric = Metric { name: "height".into(), unit: String::new(), summary: String::new() };
+        let pipeline = PipelineDescription {
+            name: "walk".into(),
+            version: 1,
+            summary: String::new(),
+            source: String::new(),
+            parameters: Vec::new(),
+            metrics: vec![metric],
+            objective: Objective { metric: "height".into(), direction: Direction::Maximise },
+            genome: Some(Genome {
+                name: "x".into(),
+                length: GenomeLength::Fixed(2),
+                bounds: None,
+                summary: String::new(),
+            }),
+        };
+        let spec = RunSpec {
+            name: "walk".into(),
+            pipeline: "walk".into(),
+            seed: Seed(1),
+            replicates: 2,
+            objective: pipeline.objective.clone(),
+            config: Vec::new(),
+            plan: Plan::Evolve(evolve(POPULATIONS[0], evaluations)),
+            limits: Limits::default(),
+        };
+        let id = RunId("walk-1".into());
+        let mut run = Run::new(id, String::new(), Arc::new(spec), Arc::new(pipeline), "".into(), PathBuf::new(), 0);
+        let strategy = Breathing { generation: 0, evolve: evolve(4, None), told: Vec::new() };
+        run.evolution = Some(Evolution::new(Box::new(strategy), 2));
+        run
+    }
+
+    /// Scores every trial of the open generation and closes it.
+    fn close(run: &mut Run) -> GenerationRow {
+        let scope = run.scope();
+        let values = (scope.start..scope.end).map(|trial| (trial % 7) as f64).collect();
+        let outcomes = Outcomes { trials: scope.len() as u32, metrics: 1, values, ..Outcomes::default() };
+        run.apply_scored(scope, &outcomes);
+        assert!(run.generation_is_complete());
+        let row = run.generation_row().expect("every trial scored");
+        run.apply_generation_closed(&row).expect("it is the row of the open generation");
+        row
+    }
+
+    #[test]
+    fn a_population_that_changes_from_generation_to_generation_has_every_trial_once() {
+        let mut run = breathing(None);
+        let mut first = 0;
+        for (generation, population) in POPULATIONS.into_iter().chain([5]).enumerate() {
+            let scope = run.scope();
+            assert_eq!((scope.start, scope.len()), (first, u64::from(population) * 2), "generation {generation}");
+            assert_eq!(run.stop_reason(), None);
+            assert_eq!(close(&mut run).evaluations, scope.end);
+            first = scope.end;
+        }
+        assert_eq!(run.stop_reason(), Some(Reason::Complete));
+        let last = run.layout.address(first - 1);
+        assert_eq!((last.generation, last.candidate, last.replicate), (5, 4, 1));
+    }
+
+    #[test]
+    fn no_generation_begins_after_the_evaluations_are_spent_however_many_candidates_it_has() {
+        for (evaluations, generations) in [(8, 1), (9, 2), (17, 3), (34, 3), (35, 4), (39, 5)] {
+            let mut run = breathing(Some(evaluations));
+            while run.stop_reason().is_none() {
+                close(&mut run);
+            }
+            assert_eq!((run.stop_reason(), run.generation()), (Some(Reason::BudgetSpent), generations));
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_brings_back_where_generations_begin() {
+        let mut run = breathing(None);
+        (0..3).for_each(|_| drop(close(&mut run)));
+        let mut checkpoint = run.checkpoint();
+        let era = |generation, first_trial, candidates| Era { generation, first_trial, candidates };
+        assert_eq!(checkpoint.eras, [era(0, 0, 4), era(2, 16, 9), era(3, 34, 2)]);
+        // A strategy of the shelf stands in for what the shelf does not know.
+        let problem = Problem { dimension: 2, shapes: Vec::new(), bounds: None, start: Start::Middle, seed: Seed(1) };
+        let mut strategy = strategies::build(&evolve(2, None), &problem).expect("it can be built");
+        (0..3).for_each(|_| strategy.tell(&[Fitness::Worst; 2]));
+        checkpoint.strategy = strategy.snapshot();
+        let mut again = breathing(None);
+        again.apply_checkpoint(&checkpoint).expect("it is read");
+        assert_eq!((again.layout.clone(), again.scope()), (run.layout.clone(), run.scope()));
+        assert_eq!(close(&mut again).evaluations, 38);
+        // A version whose populations never changed wrote no eras.
+        let mut old = breathing(None);
+        old.apply_checkpoint(&Checkpoint { eras: Vec::new(), ..checkpoint }).expect("it is read");
+        assert_eq!(old.scope().start, 3 * 8);
+    }
 
     #[test]
     fn quantiles_are_those_of_numpy() {

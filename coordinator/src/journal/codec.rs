@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prost::Message;
 use tumble_core::{Attempt, AttemptOutcome, Champion, Checkpoint, GenerationRow, Reason, Record};
-use tumble_domain::TrialRange;
+use tumble_domain::{Era, TrialRange};
 use tumble_proto::v1::{self, journal_record::Kind as Wire};
 use tumble_proto::{WireError, describe, outcomes};
 use tumble_search::StateHash;
@@ -122,6 +122,7 @@ pub(crate) fn encode(record: &Record) -> Vec<u8> {
             bytes_up: checkpoint.bytes_up,
             disagreements: checkpoint.disagreements,
             trials_end: checkpoint.trials_end,
+            eras: checkpoint.eras.iter().flat_map(|e| [u64::from(e.generation), e.first_trial, e.candidates]).collect(),
         }),
         Record::Ending { reason, trials_end } => {
             let (reason, detail) = reason_to_wire(reason);
@@ -193,6 +194,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Record, CodecError> {
             failed: checkpoint.failed,
             parts: checkpoint.parts,
             trials_end: checkpoint.trials_end,
+            eras: eras_from_wire(&checkpoint.eras)?,
             strategy: checkpoint.strategy,
             champion: checkpoint.champion.map(champion_from_wire).transpose()?,
             best: checkpoint.best,
@@ -208,6 +210,23 @@ pub(crate) fn decode(body: &[u8]) -> Result<Record, CodecError> {
         Wire::Resumed(_) => Record::Resumed,
         Wire::Disagreed(disagreed) => Record::Disagreed { trial: disagreed.trial },
     })
+}
+
+fn eras_from_wire(numbers: &[u64]) -> Result<Vec<Era>, WireError> {
+    let malformed = WireError::Malformed("eras");
+    let (triples, []) = numbers.as_chunks::<3>() else { return Err(malformed) };
+    let eras: Option<Vec<Era>> = triples
+        .iter()
+        .map(|[generation, first_trial, candidates]| {
+            let generation = u32::try_from(*generation).ok()?;
+            Some(Era { generation, first_trial: *first_trial, candidates: *candidates })
+        })
+        .collect();
+    let starts_at_0 = |eras: &[Era]| eras.first().is_none_or(|era| (era.generation, era.first_trial) == (0, 0));
+    let rise = |eras: &[Era]| {
+        eras.is_sorted_by(|a, b| a.generation < b.generation && a.first_trial < b.first_trial && a.candidates > 0)
+    };
+    eras.filter(|eras| starts_at_0(eras) && rise(eras)).ok_or(malformed)
 }
 
 fn champion_to_wire(champion: &Champion) -> v1::Champion {
@@ -252,4 +271,44 @@ fn reason_from_wire(number: u32, detail: String) -> Result<Reason, WireError> {
         5 => Reason::Cancelled,
         _ => return Err(WireError::Malformed("reason")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eras_come_back_as_they_were_and_what_cannot_be_eras_is_refused() {
+        let era = |generation, first_trial, candidates| Era { generation, first_trial, candidates };
+        let eras = vec![era(0, 0, 10), era(7, 70, 20), era(9, 110, 5)];
+        let checkpoint = Checkpoint {
+            done: Vec::new(),
+            failed: 0,
+            parts: 0,
+            trials_end: u64::MAX,
+            eras,
+            strategy: Vec::new(),
+            champion: None,
+            best: None,
+            bytes_down: 0,
+            bytes_up: 0,
+            disagreements: 0,
+        };
+        match decode(&encode(&Record::Checkpoint(Box::new(checkpoint.clone())))) {
+            Ok(Record::Checkpoint(read)) => assert_eq!(*read, checkpoint),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(eras_from_wire(&[]).unwrap(), []);
+        for bad in [
+            &[0, 0][..],
+            &[1, 0, 10],
+            &[0, 5, 10],
+            &[0, 0, 10, 0, 50, 10],
+            &[0, 0, 10, 5, 0, 10],
+            &[0, 0, 0, 5, 50, 10],
+            &[0, 0, 10, 1 << 32, 50, 10],
+        ] {
+            assert!(eras_from_wire(bad).is_err(), "{bad:?}");
+        }
+    }
 }

@@ -1232,6 +1232,22 @@ run.toml:6:8: `wall` is no duration: "soon"
 }
 
 #[test]
+fn a_start_that_is_drawn_has_two_ends_in_order() {
+    for (start, message) in [
+        ("{ uniform = [5.0, -5.0] }", "`uniform` takes two numbers, the smaller one first"),
+        ("{ uniform = [1.0] }", "`uniform` takes two numbers, the smaller one first"),
+        ("{ uniform = 3 }", "`uniform` has the wrong type: expected a list, found integer"),
+        ("{ unifrom = [1.0, 2.0] }", "`start` as a section has one key, `uniform`"),
+        ("{}", "`start` as a section has one key, `uniform`"),
+        ("{ uniform = [-inf, 2.0] }", "`start` is not a finite number"),
+    ] {
+        let text = format!("pipeline = \"functions\"\n[evolve]\nstrategy = \"cma-es\"\nstart = {start}\n");
+        let problems = read(&text, &[]).expect_err(start).to_string();
+        assert!(problems.contains(message) && problems.contains("run.toml:4"), "{start}: {problems}");
+    }
+}
+
+#[test]
 fn a_start_has_one_number_for_each_element() {
     refuses(
         r#"

@@ -65,6 +65,7 @@ impl Draws {
         line(true, format!("[config]\ndimension = {dimension}"));
         line(self.often(), format!("rotated = {}", self.pick(&["true", "false"])));
         let strategy_is_axis = sweeps && !self.often();
+        let mut start_is_axis = false;
         if evolves {
             line(true, "[evolve]".to_owned());
             line(!strategy_is_axis, format!("strategy = \"{}\"", self.pick(&["cma-es", "random"])));
@@ -72,7 +73,13 @@ impl Draws {
             line(self.often(), format!("generations = {}", 1 + self.below(500)));
             line(!sweeps && self.often(), format!("sigma = 0.{}", 1 + self.below(9)));
             let start: Vec<String> = (0..dimension).map(|_| self.number()).collect();
-            line(self.often(), format!("start = [{}]", start.join(", ")));
+            let start = [
+                format!("[{}]", start.join(", ")),
+                format!("{{ uniform = [-{}, 4.{}] }}", self.number(), 1 + self.below(9)),
+            ][usize::from(!self.often())]
+            .clone();
+            start_is_axis = sweeps && !self.often();
+            line(!start_is_axis && self.often(), format!("start = {start}"));
             line(self.often(), format!("trial_seeds = \"{}\"", self.pick(&["fresh", "per-generation", "fixed"])));
             let evaluations =
                 if self.often() { String::new() } else { format!(", evaluations = {}", self.below(9) + 1) };
@@ -90,6 +97,7 @@ impl Draws {
                 format!("evolve.sigma = {}", self.pick(&["0.5", "[1, 2]", "{ log = [0.1, 1], points = 3 }"])),
             );
             line(evolves && self.often(), "\"evolve.population\" = { integers = [4, 20] }".to_owned());
+            line(start_is_axis, format!("\"evolve.start\" = [{}, 0.25]", self.number()));
             line(!evolves, format!("x{} = {}", self.below(dimension), self.axis(samples)));
             line(self.often(), format!("function = [\"{}\"]", self.pick(&["sphere", "ellipsoid", "rosenbrock"])));
         }

@@ -19,6 +19,7 @@ use tumble_domain::{Seed, Shape};
 use super::DIMENSION_MAX;
 use crate::codec::{Reader, Writer};
 use crate::noise;
+use crate::parallel;
 use crate::strategy::SnapshotError;
 
 /// The highest rank: more than this is no longer low, and the addresses of its noise stay within their 32 bits.
@@ -27,10 +28,12 @@ pub(crate) const RANK_MAX: u32 = 512;
 /// Tensors have 24 bits in an address, and each takes two.
 pub(crate) const TENSORS_MAX: usize = 1 << 23;
 
-/// Rows of a matrix whose sums are made at a time, and elements of a vector: B is made anew for each such piece. A multiple
-/// of eight, so that each piece of A begins with a block of noise.
+/// Rows of a matrix whose sums are made at a time: B is made anew for each such piece. A multiple of eight, so that each
+/// piece of A begins with a block of noise.
 const ROWS: usize = 128;
-const PIECE: usize = 1024;
+
+/// How many products are added in the time that one normal takes to make.
+const PRODUCTS: usize = 4;
 
 /// Products of a column of A and one of B that are added in one pass over the sums.
 const TERMS: usize = 8;
@@ -107,7 +110,7 @@ impl LowRank {
     /// Numbers of one side from element `first` on, a multiple of eight.
     fn draw(&self, seed: Seed, tensor: u32, side: Side, member: u32, first: usize, into: &mut [f64]) {
         let address = [2 * tensor + side as u32, member, self.noise_generation];
-        noise::normals_from(seed, Stream::Perturbation, address, (first / 8) as u32, into);
+        noise::normals_at(seed, Stream::Perturbation, address, first, into);
         if self.grain == Grain::Whole {
             into.iter_mut().for_each(|x| *x = (WHOLE * *x).trunc());
         }
@@ -174,13 +177,16 @@ impl LowRank {
             if into.is_empty() || self.is_frozen(shape) {
                 continue;
             }
-            let length = if shape.is_matrix() { ROWS * shape.columns as usize } else { PIECE };
-            for (piece, sums) in into.chunks_mut(length).enumerate() {
-                if shape.is_matrix() {
-                    self.sum_rows(seed, weights, tensor, piece * ROWS, sums);
-                } else {
-                    self.sum_vector(seed, weights, tensor, piece * PIECE, sums);
-                }
+            let terms = weights.len() * self.rank as usize;
+            if shape.is_matrix() {
+                let columns = shape.columns as usize;
+                parallel::pieces_of(ROWS * columns, [into], terms.div_ceil(PRODUCTS), |start, [sums]| {
+                    self.sum_rows(seed, weights, tensor, start / columns, sums);
+                });
+            } else {
+                parallel::pieces([into], weights.len(), |start, [sums]| {
+                    self.sum_vector(seed, weights, tensor, start, sums);
+                });
             }
         }
     }

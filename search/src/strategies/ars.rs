@@ -13,7 +13,8 @@ use super::frame::Frame;
 use super::vectors::{add, squares};
 use super::{Entry, Order, SIGMA_BOUNDS, four_plus_three_ln, integer, number, seal, snapshot_of};
 use crate::codec::{Reader, Writer};
-use crate::proposal::{Law, Proposal, perturbation};
+use crate::parallel::{self, PIECE};
+use crate::proposal::{Law, Proposal, perturbation_from};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
 
@@ -114,13 +115,17 @@ impl Ars {
 
         // Line 7: θ + α / (b σ_R) Σ (r⁺ − r⁻) δ.
         let deviation = deviation(&kept.iter().flat_map(|(_, returns)| *returns).collect::<Vec<_>>());
-        let (mut step, mut z) = (vec![0.0; self.centre.len()], vec![0.0; self.centre.len()]);
-        for (pair, [plus, minus]) in &kept {
-            perturbation(self.frame.seed, self.frame.generation, *pair as u32, &mut z);
-            add((plus - minus) / deviation, &z, &mut step);
-        }
         let rate = self.learning_rate / kept.len() as f64;
-        step.iter_mut().for_each(|s| *s *= rate);
+        let mut step = vec![0.0; self.centre.len()];
+        parallel::pieces([&mut step], kept.len(), |start, [step]| {
+            let mut z = [0.0; PIECE];
+            let z = &mut z[..step.len()];
+            for (pair, [plus, minus]) in &kept {
+                perturbation_from(self.frame.seed, self.frame.generation, *pair as u32, start, z);
+                add((plus - minus) / deviation, z, step);
+            }
+            step.iter_mut().for_each(|s| *s *= rate);
+        });
         // Kept returns without a difference have no deviation, and a division by it gives no number.
         step.iter().zip(&self.centre).all(|(s, x)| (x + s).is_finite()).then_some(step)
     }

@@ -8,11 +8,13 @@
 //! difference moves nothing but the step size; missing candidates cut the weights.
 
 mod constants;
+mod restarts;
 mod stops;
 
 use tumble_domain::{Fitness, Seed};
 
 use self::constants::Constants;
+use self::restarts::Restarts;
 use self::stops::{Stops, Tolerances};
 use super::{Entry, Order, POPULATION_MAX, SIGMA_BOUNDS, flag, four_plus_three_ln, integer, number, seal, snapshot_of};
 use crate::bounds::Bounds;
@@ -39,8 +41,17 @@ const SIGMA_LIMITS: (f64, f64) = (1e-140, 1e140);
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |dimension, _| four_plus_three_ln(dimension),
-    build: |order| Ok(Box::new(CmaEs::try_new(order)?)),
-    restore: |from| Ok(Box::new(CmaEs::restore(from)?)),
+    build: |order| {
+        let run = CmaEs::try_new(&order)?;
+        Ok(match Restarts::of(&order, run.clone()) {
+            Some(restarts) => Box::new(restarts),
+            None => Box::new(run),
+        })
+    },
+    restore: |from| {
+        let run = CmaEs::restore(from)?;
+        Ok(if from.is_empty() { Box::new(run) } else { Box::new(Restarts::restore(run, from)?) })
+    },
 };
 
 fn describe() -> StrategyDescription {
@@ -52,41 +63,45 @@ fn describe() -> StrategyDescription {
         source: "Hansen, arXiv:1604.00772; pycma 4.5.0",
         cost: "O(λ n²) time for a generation, O(n³) every n/10 generations or so, O(n²) memory",
         population: "4 + ⌊3 ln n⌋",
-        parameters: vec![
-            number(
-                "sigma",
-                None,
-                SIGMA_BOUNDS,
-                "the first step size; by default 0.3 of the width of the bounds, or 1 where there are none",
-            ),
-            flag("active", true, "whether bad candidates shrink the variance in their direction"),
-            number("tolx", Some(1e-11), (0.0, 1e100), "exhausted when no coordinate moves by more than this"),
-            number(
-                "tolfun",
-                Some(1e-11),
-                (0.0, 1e100),
-                "exhausted when the fitness of this generation and of the last best ones spans less than this",
-            ),
-            number(
-                "tolfunhist",
-                Some(1e-12),
-                (0.0, 1e100),
-                "exhausted when the best fitness of the last 10 + 30 n / λ generations spans less than this",
-            ),
-            integer(
-                "tolflatfitness",
-                Some(1),
-                (0.0, 1e9),
-                "how many generations in a row may have a best quarter without a difference",
-            ),
-            integer(
-                "tolstagnation",
-                None,
-                (0.0, 1e9),
-                "generations without progress of the median before it is exhausted, 0 for never; by default \
+        parameters: [
+            vec![
+                number(
+                    "sigma",
+                    None,
+                    SIGMA_BOUNDS,
+                    "the first step size; by default 0.3 of the width of the bounds, or 1 where there are none",
+                ),
+                flag("active", true, "whether bad candidates shrink the variance in their direction"),
+                number("tolx", Some(1e-11), (0.0, 1e100), "exhausted when no coordinate moves by more than this"),
+                number(
+                    "tolfun",
+                    Some(1e-11),
+                    (0.0, 1e100),
+                    "exhausted when the fitness of this generation and of the last best ones spans less than this",
+                ),
+                number(
+                    "tolfunhist",
+                    Some(1e-12),
+                    (0.0, 1e100),
+                    "exhausted when the best fitness of the last 10 + 30 n / λ generations spans less than this",
+                ),
+                integer(
+                    "tolflatfitness",
+                    Some(1),
+                    (0.0, 1e9),
+                    "how many generations in a row may have a best quarter without a difference",
+                ),
+                integer(
+                    "tolstagnation",
+                    None,
+                    (0.0, 1e9),
+                    "generations without progress of the median before it is exhausted, 0 for never; by default \
                  100 + 100 n^1.5 / λ",
-            ),
-        ],
+                ),
+            ],
+            restarts::parameters().into(),
+        ]
+        .concat(),
     }
 }
 
@@ -120,8 +135,9 @@ struct CmaEs {
 }
 
 impl CmaEs {
-    fn try_new(order: Order) -> Result<CmaEs, StrategyError> {
+    fn try_new(order: &Order) -> Result<CmaEs, StrategyError> {
         let Order { seed, population, bounds, start, settings, .. } = order;
+        let (seed, population, bounds) = (*seed, *population, *bounds);
         let n = start.len();
         if n > DIMENSION_MAX {
             let gigabytes = 3.0 * 8.0 * (n as f64) * (n as f64) / 1e9;
@@ -137,18 +153,35 @@ impl CmaEs {
         }
         let sigma = settings.number("sigma").unwrap_or_else(|| bounds.map_or(1.0, |b| 0.3 * b.width()));
         let active = settings.flag("active");
-        let tolerances = Tolerances::new(&settings, n, population);
+        let tolerances = Tolerances::new(settings, n, population);
+        let constants = Constants::new(n, population as usize, active);
+        Ok(CmaEs::begun(seed, bounds, constants, population, active, tolerances, sigma, start.clone()))
+    }
+
+    /// Before the first generation, from a centre inside the bounds.
+    #[allow(clippy::too_many_arguments, reason = "they are the fields, and two callers name them in this order")]
+    fn begun(
+        seed: Seed,
+        bounds: Option<Bounds>,
+        constants: Constants,
+        population: u32,
+        active: bool,
+        tolerances: Tolerances,
+        sigma: f64,
+        start: Vec<f64>,
+    ) -> CmaEs {
+        let n = start.len();
         // C starts as almost the identity, so that no two eigenvalues are equal (pycma).
         let variances: Vec<f64> = (0..n).map(|i| libm::exp(1e-4 * i as f64 / n as f64)).collect();
         let mean: Vec<f64> = start.into_iter().map(|x| bounds.map_or(x, |b| b.unfold(x))).collect();
-        Ok(CmaEs {
+        CmaEs {
             seed,
             bounds,
             population,
             active,
             tolerances,
             sigma_first: sigma,
-            constants: Constants::new(n, population as usize, active),
+            constants,
             generation: 0,
             sigma,
             covariance: diagonal_matrix(&variances),
@@ -159,7 +192,7 @@ impl CmaEs {
             decomposed_at: 0,
             stops: Stops::new(&mean),
             mean,
-        })
+        }
     }
 
     fn restore(from: &mut Reader<'_>) -> Result<CmaEs, SnapshotError> {
@@ -212,6 +245,14 @@ impl CmaEs {
         for numbers in [&self.mean, &self.path, &self.sigma_path, &self.deviations, &self.covariance, &self.basis] {
             out.f64s(numbers);
         }
+        out
+    }
+
+    /// All of the state, the record of fitness too.
+    fn write_whole(&self) -> Writer {
+        let mut out = self.write();
+        self.tolerances.write(&mut out);
+        self.stops.write(&mut out);
         out
     }
 
@@ -393,10 +434,7 @@ impl Strategy for CmaEs {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        let mut out = self.write();
-        self.tolerances.write(&mut out);
-        self.stops.write(&mut out);
-        seal(out)
+        seal(self.write_whole())
     }
 
     /// Without the record of fitness values, which only the stops look at: candidates depend on ranks alone.

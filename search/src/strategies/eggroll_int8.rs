@@ -170,7 +170,7 @@ impl Strategy for EggrollInt8 {
         let mut moved = 0u64;
         let sums = self.votes_for(&votes);
         for (weight, z) in self.law.mean.iter_mut().zip(sums) {
-            // At most 16 · 2^53 / 2^8: far from the end of 64 bits. A weight without a vote has no way to go.
+            // 16 |Z| is at most 16 · 69² · 2^23 · 512 < 2^49. A weight without a vote has no way to go.
             if z != 0 && 16 * z.abs() >= threshold {
                 let next = (*weight + z.signum() as f64).clamp(-WEIGHT_MAX, WEIGHT_MAX);
                 moved += u64::from(next != *weight);

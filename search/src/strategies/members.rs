@@ -151,8 +151,8 @@ pub(super) fn sigma() -> Parameter {
         "sigma",
         None,
         SIGMA_BOUNDS,
-        "width of the first population, a normal law around the start; by default it is spread evenly over the bounds, and \
-         where there are none the width is 1",
+        "width of the first population, a normal law around the start; by default it is spread evenly over the interval that \
+         `start` is drawn from or over the bounds, and where there are none the width is 1",
     )
 }
 
@@ -163,13 +163,14 @@ pub(super) fn tolx() -> Parameter {
 
 /// The first points of an order, by rows. Draws under another `tensor` are independent of these.
 pub(super) fn first_points(order: &Order, tensor: u32) -> Vec<f64> {
-    let Order { seed, population, bounds, start, settings, .. } = order;
+    let Order { seed, population, bounds, start, redraw, settings, .. } = order;
+    let interval = redraw.or(bounds.map(|bounds| (bounds.low(), bounds.high())));
     let mut points = vec![0.0; *population as usize * start.len()];
     for (i, point) in points.chunks_exact_mut(start.len()).enumerate() {
-        match (settings.number("sigma"), bounds) {
-            (None, Some(bounds)) => {
+        match (settings.number("sigma"), interval) {
+            (None, Some((low, high))) => {
                 noise::uniforms(*seed, Stream::Init, tensor, i as u32, 0, point);
-                point.iter_mut().for_each(|x| *x = bounds.low() + bounds.width() * *x);
+                point.iter_mut().for_each(|x| *x = low + (high - low) * *x);
             }
             (sigma, _) => {
                 noise::normals(*seed, Stream::Init, tensor, i as u32, 0, point);

@@ -37,10 +37,12 @@ mod yardstick;
 use std::sync::LazyLock;
 
 use tumble_domain::nearest::nearest;
+use tumble_domain::seed::Stream;
 use tumble_domain::{Evolve, Kind, Parameter, Seed, Shape, Start, Value};
 
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
+use crate::noise;
 use crate::proposal::{DIMENSION_MAX, TENSORS_MAX};
 use crate::strategy::{Problem, SnapshotError, StateHash, Strategy, StrategyDescription, StrategyError};
 
@@ -94,6 +96,8 @@ struct Order {
     shapes: Vec<Shape>,
     /// The first centre, inside the bounds.
     start: Vec<f64>,
+    /// Where the centre of a restart is drawn from; without it, every restart begins where the first run began.
+    redraw: Option<(f64, f64)>,
     settings: Settings,
 }
 
@@ -138,7 +142,12 @@ pub fn build(evolve: &Evolve, problem: &Problem) -> Result<Box<dyn Strategy>, St
     let bounds = problem.bounds.map(|(low, high)| Bounds::try_new(low, high)).transpose()?;
     let shapes = shapes(problem)?;
     let start = first_centre(problem, bounds)?;
-    (entry.build)(Order { seed: problem.seed, population, bounds, shapes, start, settings })
+    let redraw = match problem.start {
+        Start::Uniform(low, high) => Some((low, high)),
+        Start::Middle => problem.bounds,
+        Start::Everywhere(_) | Start::At(_) => None,
+    };
+    (entry.build)(Order { seed: problem.seed, population, bounds, shapes, start, redraw, settings })
 }
 
 /// The strategy whose [`Strategy::snapshot`] these bytes are; it continues bit for bit.
@@ -213,6 +222,14 @@ fn first_centre(problem: &Problem, bounds: Option<Bounds>) -> Result<Vec<f64>, S
         Start::Middle => vec![bounds.map_or(0.0, Bounds::middle); problem.dimension],
         Start::Everywhere(x) => vec![*x; problem.dimension],
         Start::At(numbers) if numbers.len() == problem.dimension => numbers.clone(),
+        Start::Uniform(low, high) if low < high && (high - low).is_finite() => {
+            drawn_centre(problem.seed, 0, (*low, *high), problem.dimension)
+        }
+        Start::Uniform(low, high) => {
+            return Err(StrategyError::Setting(format!(
+                "`start` is drawn from [{low:?}, {high:?}]: give the smaller number first, both finite"
+            )));
+        }
         Start::At(numbers) => {
             return Err(StrategyError::StartLength { given: numbers.len(), dimension: problem.dimension });
         }
@@ -232,6 +249,18 @@ fn first_centre(problem: &Problem, bounds: Option<Bounds>) -> Result<Vec<f64>, S
         }
     }
     Ok(centre)
+}
+
+/// The tensor of drawn centres; the first members of a strategy that keeps members have lower ones.
+const OF_CENTRES: u32 = 0xFF_FFFF;
+
+/// The centre of restart `restart` (0 for the first run), drawn evenly from an interval.
+fn drawn_centre(seed: Seed, restart: u32, (low, high): (f64, f64), dimension: usize) -> Vec<f64> {
+    let mut centre = vec![0.0; dimension];
+    noise::uniforms(seed, Stream::Init, OF_CENTRES, 0, restart, &mut centre);
+    // Rounding may step over the upper end.
+    centre.iter_mut().for_each(|x| *x = (low + (high - low) * *x).clamp(low, high));
+    centre
 }
 
 /// The settings of one strategy: what the run file sets, else the default.

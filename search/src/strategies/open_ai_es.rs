@@ -10,20 +10,17 @@
 use tumble_domain::{Fitness, Seed};
 
 use super::optimiser::Optimiser;
+use super::vectors::add;
 use super::{Entry, Order, SIGMA_BOUNDS, four_plus_three_ln, number, seal, snapshot_of};
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
-use crate::noise;
-use crate::proposal::{DIMENSION_MAX, Law, Proposal, read_bounds, write_bounds};
+use crate::parallel::{self, PIECE};
+use crate::proposal::{DIMENSION_MAX, Law, Proposal, perturbation_from, read_bounds, write_bounds};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
-use tumble_domain::seed::Stream;
 
 const NAME: &str = "open-ai-es";
 
-/// Elements whose gradient is summed at a time: the piece and its noise stay in the first cache. A multiple of eight,
-/// so that each piece begins with a block of noise.
-const PIECE: usize = 1024;
 
 pub(super) const ENTRY: Entry = Entry {
     describe,
@@ -119,21 +116,19 @@ impl OpenAiEs {
     /// element is summed over pairs in their order.
     fn gradient(&self, ranks: &[f64], present: usize) -> Vec<f64> {
         let mut gradient = vec![0.0; self.centre.len()];
-        let mut noise = [0.0; PIECE];
-        for (piece, sums) in gradient.chunks_mut(PIECE).enumerate() {
-            let block = (piece * PIECE / 8) as u32;
+        parallel::pieces([&mut gradient], ranks.len() / 2, |start, [sums]| {
+            let mut noise = [0.0; PIECE];
+            let noise = &mut noise[..sums.len()];
             for (pair, ranks) in ranks.chunks_exact(2).enumerate() {
                 let weight = ranks[0] - ranks[1];
                 if weight == 0.0 {
                     continue;
                 }
-                let noise = &mut noise[..sums.len()];
-                let address = [0, pair as u32, self.generation];
-                noise::normals_from(self.seed, Stream::Perturbation, address, block, noise);
-                sums.iter_mut().zip(noise).for_each(|(sum, z)| *sum += weight * *z);
+                perturbation_from(self.seed, self.generation, pair as u32, start, noise);
+                add(weight, noise, sums);
             }
             sums.iter_mut().for_each(|sum| *sum /= present as f64);
-        }
+        });
         gradient
     }
 }
@@ -188,13 +183,15 @@ impl Strategy for OpenAiEs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::noise;
     use crate::strategies::Settings;
     use tumble_domain::Value;
+    use tumble_domain::seed::Stream;
 
     fn build(start: Vec<f64>, population: u32, seed: u64, settings: &[(&str, Value)]) -> OpenAiEs {
         let given: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let settings = Settings::try_new(&describe(), &given).unwrap();
-        OpenAiEs::try_new(Order { seed: Seed(seed), population, bounds: None, shapes: vec![], start, settings }).unwrap()
+        OpenAiEs::try_new(Order { seed: Seed(seed), population, bounds: None, shapes: vec![], start, redraw: None, settings }).unwrap()
     }
 
     /// `-Σ x²`, told generation after generation.
@@ -294,8 +291,15 @@ mod tests {
     #[test]
     fn an_odd_population_is_refused_with_the_reason() {
         let settings = Settings::try_new(&describe(), &[]).unwrap();
-        let refused =
-            OpenAiEs::try_new(Order { seed: Seed(0), population: 7, bounds: None, shapes: vec![], start: vec![0.0], settings });
+        let refused = OpenAiEs::try_new(Order {
+            seed: Seed(0),
+            population: 7,
+            bounds: None,
+            shapes: vec![],
+            start: vec![0.0],
+            redraw: None,
+            settings,
+        });
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("`population` is 7") && message.contains("even"), "{message}");
     }

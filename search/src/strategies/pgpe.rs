@@ -16,7 +16,8 @@ use super::snes::{POPULATION_MIN, range, read_deviations};
 use super::vectors::{add, squares};
 use super::{Entry, Order, four_plus_three_ln, number, seal, snapshot_of};
 use crate::codec::{Reader, Writer};
-use crate::proposal::{Law, Proposal, perturbation};
+use crate::parallel::{self, PIECE};
+use crate::proposal::{Law, Proposal, perturbation_from};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
 
@@ -141,19 +142,24 @@ impl Pgpe {
     /// `∇μ = Σ (f⁺ − f⁻) σz / 2P` and `∇σ = Σ ((f⁺ + f⁻) − 2b) σ(z² − 1) / 2P`; centred ranks make the baseline b nothing.
     fn gradients(&self, ranks: &[f64], present: usize) -> (Vec<f64>, Vec<f64>) {
         let n = self.mean.len();
-        let (mut of_mean, mut of_deviations, mut z) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
-        for (pair, ranks) in ranks.chunks_exact(2).enumerate() {
-            let (difference, sum) = (ranks[0] - ranks[1], ranks[0] + ranks[1]);
-            if difference == 0.0 && sum == 0.0 {
-                continue;
+        let (mut of_mean, mut of_deviations) = (vec![0.0; n], vec![0.0; n]);
+        parallel::pieces([&mut of_mean, &mut of_deviations], ranks.len() / 2, |start, [of_mean, of_deviations]| {
+            let mut z = [0.0; PIECE];
+            let z = &mut z[..of_mean.len()];
+            for (pair, ranks) in ranks.chunks_exact(2).enumerate() {
+                let (difference, sum) = (ranks[0] - ranks[1], ranks[0] + ranks[1]);
+                if difference == 0.0 && sum == 0.0 {
+                    continue;
+                }
+                perturbation_from(self.frame.seed, self.frame.generation, pair as u32, start, z);
+                add(difference, z, of_mean);
+                of_deviations.iter_mut().zip(&*z).for_each(|(d, z)| *d += sum * (z * z - 1.0));
             }
-            perturbation(self.frame.seed, self.frame.generation, pair as u32, &mut z);
-            add(difference, &z, &mut of_mean);
-            of_deviations.iter_mut().zip(&z).for_each(|(d, z)| *d += sum * (z * z - 1.0));
-        }
-        for gradient in [&mut of_mean, &mut of_deviations] {
-            gradient.iter_mut().zip(&self.deviations).for_each(|(g, d)| *g *= d / present as f64);
-        }
+            let deviations = &self.deviations[start..];
+            for gradient in [of_mean, of_deviations] {
+                gradient.iter_mut().zip(deviations).for_each(|(g, d)| *g *= d / present as f64);
+            }
+        });
         (of_mean, of_deviations)
     }
 }

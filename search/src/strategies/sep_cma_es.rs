@@ -16,7 +16,8 @@ use super::recombination::Weights;
 use super::vectors::{add, all_finite, blend, squares};
 use super::{Entry, Order, four_plus_three_ln, seal, snapshot_of};
 use crate::codec::Reader;
-use crate::proposal::{DEVIATION_LIMITS, Law, Proposal, perturbation};
+use crate::parallel::{self, PIECE};
+use crate::proposal::{DEVIATION_LIMITS, Law, Proposal, perturbation_from};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
 
@@ -133,13 +134,17 @@ impl SepCmaEs {
         let effective = weights.effective();
 
         // z_w and Σ w z∘z; y = D z, so both become sums over y by a product with D or C. Sums run in rank order.
-        let mut z = vec![0.0; n];
         let (mut z_mean, mut z_squares) = (vec![0.0; n], vec![0.0; n]);
-        for (candidate, weight) in best_first.iter().zip(weights.values()) {
-            perturbation(self.frame.seed, self.frame.generation, *candidate as u32, &mut z);
-            add(*weight, &z, &mut z_mean);
-            z_squares.iter_mut().zip(&z).for_each(|(sum, z)| *sum += weight * (z * z));
-        }
+        let parents: Vec<_> = best_first.iter().zip(weights.values()).collect();
+        parallel::pieces([&mut z_mean, &mut z_squares], parents.len(), |start, [z_mean, z_squares]| {
+            let mut z = [0.0; PIECE];
+            let z = &mut z[..z_mean.len()];
+            for (candidate, weight) in &parents {
+                perturbation_from(self.frame.seed, self.frame.generation, **candidate as u32, start, z);
+                add(**weight, z, z_mean);
+                z_squares.iter_mut().zip(&*z).for_each(|(sum, z)| *sum += *weight * (z * z));
+            }
+        });
         let y_mean: Vec<f64> = z_mean.iter().zip(&self.variances).map(|(z, v)| v.sqrt() * z).collect();
 
         // m ← m + σ y_w, eq. 42; then p_σ, eq. 43, where C^-½ y_w is z_w.

@@ -13,7 +13,8 @@ use super::frame::{Frame, read_deviation, sigma_parameter};
 use super::vectors::add;
 use super::{Entry, Order, four_plus_three_ln, number, seal, snapshot_of};
 use crate::codec::{Reader, Writer};
-use crate::proposal::{Law, Proposal, perturbation};
+use crate::parallel::{self, PIECE};
+use crate::proposal::{Law, Proposal, perturbation_from};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
 
@@ -77,20 +78,28 @@ impl Snes {
         Ok(Snes { frame, sigma_rate, mean, deviations, ending: Ending::read(from)? })
     }
 
-    /// The natural gradients of mean and step sizes, in their own coordinates: `Σ u z` and `Σ u (z² − 1)`, summed in the
-    /// order of candidates.
-    fn gradients(&self, utilities: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let n = self.mean.len();
-        let (mut of_mean, mut of_deviations, mut z) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
-        for (candidate, utility) in utilities.iter().enumerate() {
-            if *utility == 0.0 {
-                continue;
+    /// Follows the natural gradients of mean and step sizes, which are `Σ u z` and `Σ u (z² − 1)` in their own coordinates,
+    /// summed in the order of candidates: `μ ← μ + σ Σ u z`, then `σ ← σ exp(η_σ/2 Σ u (z² − 1))`.
+    fn step(&mut self, utilities: &[f64]) {
+        let Snes { frame, sigma_rate, mean, deviations, .. } = self;
+        parallel::pieces([mean, deviations], utilities.len(), |start, [mean, deviations]| {
+            let (mut of_mean, mut of_deviations, mut z) = ([0.0; PIECE], [0.0; PIECE], [0.0; PIECE]);
+            let z = &mut z[..mean.len()];
+            for (candidate, utility) in utilities.iter().enumerate() {
+                if *utility == 0.0 {
+                    continue;
+                }
+                perturbation_from(frame.seed, frame.generation, candidate as u32, start, z);
+                add(*utility, z, &mut of_mean);
+                of_deviations.iter_mut().zip(&*z).for_each(|(d, z)| *d += utility * (z * z - 1.0));
             }
-            perturbation(self.frame.seed, self.frame.generation, candidate as u32, &mut z);
-            add(*utility, &z, &mut of_mean);
-            of_deviations.iter_mut().zip(&z).for_each(|(d, z)| *d += utility * (z * z - 1.0));
-        }
-        (of_mean, of_deviations)
+            for (((m, d), gm), gd) in mean.iter_mut().zip(deviations).zip(&of_mean).zip(&of_deviations) {
+                let moved = *m + *d * gm;
+                // A mean out of range stays where it is.
+                *m = if moved.is_finite() { moved } else { *m };
+                *d = frame.held(*d * libm::exp(0.5 * *sigma_rate * gd));
+            }
+        });
     }
 }
 
@@ -102,14 +111,7 @@ impl Strategy for Snes {
     fn tell(&mut self, fitness: &[Fitness]) {
         self.frame.check(fitness);
         if !self.ending.observe(fitness) {
-            let (of_mean, of_deviations) = self.gradients(&shaping::utilities(fitness));
-            for (((m, d), gm), gd) in self.mean.iter_mut().zip(&mut self.deviations).zip(&of_mean).zip(&of_deviations) {
-                // μ ← μ + σ Σ u z, then σ ← σ exp(η_σ/2 Σ u (z² − 1)).
-                let mean = *m + *d * gm;
-                // A mean out of range stays where it is.
-                *m = if mean.is_finite() { mean } else { *m };
-                *d = self.frame.held(*d * libm::exp(0.5 * self.sigma_rate * gd));
-            }
+            self.step(&shaping::utilities(fitness));
         }
         self.frame.generation += 1;
     }

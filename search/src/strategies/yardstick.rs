@@ -21,6 +21,11 @@ pub(super) fn ellipsoid(x: &[f64]) -> f64 {
     x.iter().enumerate().map(|(i, x)| libm::exp10(6.0 * i as f64 / last) * x * x).sum()
 }
 
+/// 10 n + Σ (x_i² − 10 cos 2πx_i): a bowl with a local optimum at about every whole number.
+pub(super) fn rastrigin(x: &[f64]) -> f64 {
+    x.iter().map(|x| 10.0 + x * x - 10.0 * libm::cos(2.0 * std::f64::consts::PI * x)).sum()
+}
+
 /// The ellipsoid along axes that are none of the space's: normal vectors, made orthonormal one after another.
 pub(super) fn rotated_ellipsoid(n: usize) -> impl Fn(&[f64]) -> f64 {
     let mut rows = vec![0.0; n * n];
@@ -53,7 +58,7 @@ pub(super) fn order(
     let settings = Settings::try_new(description, &given).unwrap();
     let bounds = bounds.map(|(low, high)| Bounds::try_new(low, high).unwrap());
     let shapes = vec![Shape::vector(start.len() as u32)];
-    Order { seed: Seed(seed), population, bounds, shapes, start, settings }
+    Order { seed: Seed(seed), population, bounds, shapes, start, redraw: None, settings }
 }
 
 /// Values of the candidates of this generation.

@@ -40,15 +40,18 @@ pub(super) struct Tolerances {
 
 impl Tolerances {
     pub(super) fn new(settings: &Settings, dimension: usize, population: u32) -> Tolerances {
-        let n = dimension as f64;
-        let stagnation = 100.0 + 100.0 * (n * n.sqrt()) / f64::from(population);
         Tolerances {
             x: settings.default_number("tolx"),
             fitness: settings.default_number("tolfun"),
             fitness_history: settings.default_number("tolfunhist"),
             flat_generations: settings.default_number("tolflatfitness") as u32,
-            stagnation: settings.number("tolstagnation").unwrap_or(stagnation.floor()) as u32,
+            stagnation: settings.number("tolstagnation").map_or(stagnation(dimension, population), |x| x as u32),
         }
+    }
+
+    /// For another population: `tolstagnation` as it was set, else as its formula has it.
+    pub(super) fn set_stagnation(&mut self, given: Option<u32>, dimension: usize, population: u32) {
+        self.stagnation = given.unwrap_or_else(|| stagnation(dimension, population));
     }
 
     pub(super) fn write(&self, out: &mut Writer) {
@@ -68,7 +71,13 @@ impl Tolerances {
     }
 }
 
-/// The record. Candidates never depend on it.
+/// `tolstagnation` where it is not set.
+fn stagnation(dimension: usize, population: u32) -> u32 {
+    let n = dimension as f64;
+    (100.0 + 100.0 * (n * n.sqrt()) / f64::from(population)).floor() as u32
+}
+
+/// The record. Candidates never depend on it, but restarts do.
 #[derive(Clone, Debug)]
 pub(super) struct Stops {
     /// Best and worst fitness of the last generation.
