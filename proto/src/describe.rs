@@ -204,16 +204,14 @@ mod tests {
         };
         assert_eq!(from_wire(to_wire(&description)), Ok(description.clone()));
 
-        let tensors = vec![Tensor {
-            name: "w1".into(),
-            rows: Extent::Fixed(784),
-            columns: Extent::Parameter("hidden".into()),
-        }];
+        let tensors =
+            vec![Tensor { name: "w1".into(), rows: Extent::Fixed(784), columns: Extent::Parameter("hidden".into()) }];
         let genome = description.genome.clone().map(|g| Genome { length: GenomeLength::Tensors(tensors), ..g });
         let layers = PipelineDescription { genome, ..description };
         assert_eq!(from_wire(to_wire(&layers)), Ok(layers.clone()));
         let mut wire = to_wire(&layers);
-        if let Some(v1::genome::Length::Tensors(list)) = wire.genome.as_mut().and_then(|genome| genome.length.as_mut()) {
+        if let Some(v1::genome::Length::Tensors(list)) = wire.genome.as_mut().and_then(|genome| genome.length.as_mut())
+        {
             list.items[0].columns = None;
         }
         assert_eq!(from_wire(wire), Err(WireError::Missing("tensor.columns")));

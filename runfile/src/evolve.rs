@@ -1,8 +1,8 @@
 //! The `[evolve]` section: which strategies run, with which settings, and whether they can be built at all.
 
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Evolve, Extent, GenomeLength, Kind, PipelineDescription, Seed, Start, StopRule, TrialSeeds,
-    Value,
+    Axis, AxisTarget, AxisValues, Evolve, Extent, GenomeLength, Kind, PipelineDescription, Seed, Start, StopRule,
+    TrialSeeds, Value,
 };
 use tumble_search::proposal::DIMENSION_MAX;
 use tumble_search::{Problem, StrategyDescription, StrategyError, strategies};
@@ -213,12 +213,7 @@ pub(crate) fn dimensions(
 }
 
 /// The least and the most that an integer parameter is anywhere in the run, as a length.
-fn lengths(
-    name: &str,
-    pipeline: &PipelineDescription,
-    config: &[Option<Value>],
-    axes: &[Axis],
-) -> Option<(u32, u32)> {
+fn lengths(name: &str, pipeline: &PipelineDescription, config: &[Option<Value>], axes: &[Axis]) -> Option<(u32, u32)> {
     let index = pipeline.parameter_index(name)?;
     let axis = axes.iter().find(|a| a.target == AxisTarget::Parameter(index));
     let lengths: Vec<i64> = match axis.map(|axis| &axis.values) {
@@ -300,13 +295,8 @@ pub(crate) fn check_builds(
     // The start was checked before, and its length may be another than the dimension built here.
     let dimension = dimension.min(BUILD_DIMENSION_MAX) as usize;
     // As one vector: what a strategy wants of tensors is right for any genome.
-    let problem = |evolve: &Evolve| Problem {
-        dimension,
-        shapes: Vec::new(),
-        bounds,
-        start: evolve.start.clone(),
-        seed: Seed(0),
-    };
+    let problem =
+        |evolve: &Evolve| Problem { dimension, shapes: Vec::new(), bounds, start: evolve.start.clone(), seed: Seed(0) };
     for strategy in &found.chosen {
         let mut first = Evolve { strategy: strategy.name.to_owned(), start: Start::Middle, ..meant.evolve.clone() };
         for (axis, _) in axes {

@@ -443,7 +443,8 @@ mod tests {
     impl Strategy for Breathing {
         fn ask(&self) -> Proposal {
             let evolve = Evolve { population: Some(self.population()), ..self.evolve.clone() };
-            let problem = Problem { dimension: 2, shapes: Vec::new(), bounds: None, start: Start::Middle, seed: Seed(1) };
+            let problem =
+                Problem { dimension: 2, shapes: Vec::new(), bounds: None, start: Start::Middle, seed: Seed(1) };
             strategies::build(&evolve, &problem).expect("it can be built").ask()
         }
         fn tell(&mut self, fitness: &[Fitness]) {

@@ -451,15 +451,18 @@ mod tests {
         for (t, shape) in (0..).zip(SHAPES) {
             let (rows, columns) = (shape.rows as usize, shape.columns as usize);
             if shape.is_matrix() {
-                let (a, b) = (drawn(2 * t, member, rows * rank, grain), drawn(2 * t + 1, member, columns * rank, grain));
+                let (a, b) =
+                    (drawn(2 * t, member, rows * rank, grain), drawn(2 * t + 1, member, columns * rank, grain));
                 let shrink = if grain == Grain::Normal { (rank as f64).sqrt() } else { 1.0 };
                 for i in 0..rows {
-                    e.extend((0..columns).map(|j| {
-                        (0..rank).map(|k| a[i * rank + k] * b[j * rank + k]).sum::<f64>() / shrink
-                    }));
+                    e.extend(
+                        (0..columns)
+                            .map(|j| (0..rank).map(|k| a[i * rank + k] * b[j * rank + k]).sum::<f64>() / shrink),
+                    );
                 }
             } else {
-                let (a, b) = (drawn(2 * t, member, rows * columns, grain), drawn(2 * t + 1, member, rows * columns, grain));
+                let (a, b) =
+                    (drawn(2 * t, member, rows * columns, grain), drawn(2 * t + 1, member, rows * columns, grain));
                 e.extend(a.iter().zip(&b).map(|(a, b)| if grain == Grain::Normal { *a } else { a * b }));
             }
         }
@@ -516,7 +519,9 @@ mod tests {
 
     #[test]
     fn a_weighted_sum_is_that_of_the_members_written_out() {
-        for (rank, grain) in [(1, Grain::Normal), (3, Grain::Normal), (16, Grain::Normal), (1, Grain::Whole), (2, Grain::Whole)] {
+        for (rank, grain) in
+            [(1, Grain::Normal), (3, Grain::Normal), (16, Grain::Normal), (1, Grain::Whole), (2, Grain::Whole)]
+        {
             let law = law(rank, grain);
             let weights: Vec<f64> = match grain {
                 Grain::Normal => (0..21).map(|p| libm::sin(f64::from(p))).collect(),
@@ -568,9 +573,10 @@ mod tests {
         let made = candidate(&proposal(law.clone()), 2);
         let moved = |range: Range<usize>| made[range.clone()].iter().zip(&law.mean[range]).any(|(x, m)| x != m);
         let ends = [2100, 2111, 4211, 4341];
-        assert_eq!([moved(0..ends[0]), moved(ends[0]..ends[1]), moved(ends[1]..ends[2]), moved(ends[2]..ends[3])], [
-            true, false, false, true
-        ]);
+        assert_eq!(
+            [moved(0..ends[0]), moved(ends[0]..ends[1]), moved(ends[1]..ends[2]), moved(ends[2]..ends[3])],
+            [true, false, false, true]
+        );
         let mut sum = vec![f64::NAN; law.mean.len()];
         law.weighted_sum(Seed(1), &[1.0], &mut sum);
         assert!(sum[ends[0]..ends[2]].iter().all(|x| *x == 0.0));

@@ -241,3 +241,151 @@ impl Strategy for Eggroll {
 pub(super) fn noise_generation(generation: u32, reuse: u32) -> u32 {
     generation.checked_div(reuse).unwrap_or(0)
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::strategies::yardstick::*;
+    use tumble_domain::seed::Stream;
+    use tumble_domain::{Seed, Shape, Value};
+
+    /// A matrix and a vector of eight numbers in all.
+    pub(in crate::strategies) const SHAPES: [Shape; 2] = [Shape { rows: 3, columns: 2 }, Shape { rows: 2, columns: 1 }];
+
+    /// A skewed bowl over those eight.
+    pub(in crate::strategies) fn bowl(x: &[f64]) -> f64 {
+        const BOTTOM: [f64; 8] = [1.0, -2.0, 0.5, 3.0, 0.0, -1.0, 2.0, 0.25];
+        (1..).zip(x).zip(BOTTOM).map(|((i, x), bottom)| f64::from(i) * (x - bottom) * (x - bottom)).sum()
+    }
+
+    fn build(shapes: &[Shape], population: u32, seed: u64, given: &[(&str, Value)]) -> Eggroll {
+        let n = shapes.iter().map(|shape| shape.elements()).sum::<u64>() as usize;
+        let start = vec![if n == 8 { 0.5 } else { 0.0 }; n];
+        let order = order(&describe(), population, start, None, seed, given);
+        Eggroll::try_new(Order { shapes: shapes.to_vec(), ..order }).unwrap()
+    }
+
+    /// Worked out by a NumPy program of the formulas in the head, with its own Philox under the same addresses: six
+    /// generations on the bowl, twelve candidates of which one is dropped and one fails.
+    #[test]
+    fn six_steps_are_those_of_the_formulas() {
+        let check = |given: &[(&str, Value)], expected: [f64; 8]| {
+            let mut es = build(&SHAPES, 12, 5, &[&[("sigma", Value::Float(0.1))], given].concat());
+            (0..6).for_each(|_| tell_spoiled(&mut es, &bowl));
+            assert_near(&es.law.mean, &expected);
+        };
+        let (sgd, rate) = (("optimiser", Value::text("sgd")), |rate| ("learning_rate", Value::Float(rate)));
+        check(
+            &[sgd.clone(), rate(0.3), ("rank", Value::Integer(2)), ("weight_decay", Value::Float(0.1))],
+            [
+                0.4689672413575258,
+                0.32092258402187324,
+                0.383325399276857,
+                0.533631613056488,
+                0.34782198775944934,
+                0.3560217184412314,
+                0.7407450012466272,
+                0.29053674090544235,
+            ],
+        );
+        let paper = ("update_scale", Value::text("paper"));
+        let groups =
+            [("group_size", Value::Integer(4)), ("noise_reuse", Value::Integer(2)), ("rank", Value::Integer(3))];
+        check(
+            &[&[sgd, rate(0.3), paper], &groups[..]].concat(),
+            [
+                0.9953506406698162,
+                0.024077260684500244,
+                -0.20381984198548472,
+                1.4462452687315324,
+                0.4752139261058838,
+                0.09708340977591706,
+                1.464084043673373,
+                0.11524444910018605,
+            ],
+        );
+        check(
+            &[rate(0.03), ("antithetic", Value::Boolean(false)), ("noise_reuse", Value::Integer(0))],
+            [
+                0.6767572945181047,
+                0.6535079187651512,
+                0.6290172406768786,
+                0.6786402404822003,
+                0.5430593636340659,
+                0.32172325817648734,
+                0.670967776057369,
+                0.6702910555903989,
+            ],
+        );
+    }
+
+    #[test]
+    fn frozen_vectors_neither_step_nor_decay() {
+        let given = [("freeze_vectors", Value::Boolean(true)), ("weight_decay", Value::Float(0.1))];
+        let mut es = build(&SHAPES, 12, 5, &given);
+        (0..6).for_each(|_| tell_spoiled(&mut es, &bowl));
+        assert!(es.law.mean[..6].iter().all(|x| *x != 0.5));
+        assert_eq!(es.law.mean[6..], [0.5, 0.5]);
+    }
+
+    /// The mean cosine between the first step and the true gradient G of a linear fitness ⟨G, W⟩, over seeds.
+    fn cosine(shape: Shape, population: u32, rank: i64, seeds: u64) -> f64 {
+        let n = shape.elements() as usize;
+        let given = [
+            ("rank", Value::Integer(rank)),
+            ("antithetic", Value::Boolean(false)),
+            ("optimiser", Value::text("sgd")),
+            ("sigma", Value::Float(1.0)),
+        ];
+        let sum: f64 = (0..seeds)
+            .map(|seed| {
+                let mut slope = vec![0.0; n];
+                crate::noise::normals(Seed(seed), Stream::Init, 0, 0, 0, &mut slope);
+                let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+                let mut es = build(&[shape], population, seed, &given);
+                tell(&mut es, &|x| -dot(&slope, x));
+                dot(&es.law.mean, &slope) / (dot(&es.law.mean, &es.law.mean) * dot(&slope, &slope)).sqrt()
+            })
+            .sum();
+        sum / seeds as f64
+    }
+
+    /// For N candidates, `cos = 1/√(1 + (M − 1)/N)`, where `M = E[⟨G, E⟩² ‖E‖²] / ‖G‖²`: the mean of the estimate is G, and
+    /// its square ‖G‖² (1 − 1/N + M/N). Full noise has M = m n + 2. For `E = Σ_k a_k b_kᵀ/√r`, of the products of four
+    /// terms those count in which each a and b occurs twice: r of them have all from one k, (m + 2)(n + 2) each; r (r − 1)
+    /// have ⟨G, E⟩ from one and ‖E‖ from another, m n each; 2 r (r − 1) take one of each from both, 1 each. So
+    /// `M = ((m + 2)(n + 2) + (r − 1)(m n + 2))/r`, which is the full noise's for large r.
+    #[test]
+    fn the_step_points_where_theory_says() {
+        let check = |rows: u32, columns: u32, population: u32, rank: Option<i64>, seeds: u64| {
+            let (m, n) = (f64::from(rows), f64::from(columns));
+            let full = m * n + 2.0;
+            let moment = rank.map_or(full, |r| ((m + 2.0) * (n + 2.0) + (r - 1) as f64 * full) / r as f64);
+            let expected = 1.0 / (1.0 + (moment - 1.0) / f64::from(population)).sqrt();
+            // As one vector the same numbers have full noise.
+            let shape = rank.map_or(Shape::vector(rows * columns), |_| Shape { rows, columns });
+            let measured = cosine(shape, population, rank.unwrap_or(1), seeds);
+            println!("{rows} × {columns}, N = {population}, rank {rank:?}: {measured:.4}, by theory {expected:.4}");
+            assert!(
+                (measured - expected).abs() < 0.01,
+                "{rows} × {columns}, N = {population}, rank {rank:?}: {measured} against {expected}"
+            );
+        };
+        for rank in [Some(1), Some(4), None] {
+            check(16, 16, 1024, rank, 60);
+            check(32, 48, 64, rank, 100);
+            // Where the ranks lie further apart: 0.849, 0.881 and 0.893.
+            check(8, 8, 256, rank, 100);
+        }
+    }
+
+    /// Raw scores of a fitness beyond reason: the step is left out rather than taken to infinity.
+    #[test]
+    fn a_fitness_beyond_reason_moves_nothing() {
+        let mut es = build(&SHAPES, 12, 5, &[]);
+        let mut fitness = vec![Fitness::Scored(1e308); 12];
+        fitness[3] = Fitness::Scored(-1e308);
+        es.tell(&fitness);
+        assert_eq!((es.law.mean.as_slice(), es.generation()), (&[0.5; 8][..], 1));
+    }
+}

@@ -68,7 +68,12 @@ fn describe() -> StrategyDescription {
                 "a: about 1/(1 + (2^a − 1) t/1000) of the weights would move in generation t if votes were chance; with 0 \
                  every weight whose votes are not even moves",
             ),
-            integer("noise_reuse", Some(1), (0.0, 1e9), "how many generations share their perturbations; 0: all of them"),
+            integer(
+                "noise_reuse",
+                Some(1),
+                (0.0, 1e9),
+                "how many generations share their perturbations; 0: all of them",
+            ),
             flag("freeze_vectors", false, "leaves vectors, such as biases, where they are and moves matrices alone"),
         ],
     }
@@ -121,7 +126,11 @@ impl EggrollInt8 {
         let frame = Frame::read(from, 2)?;
         let (alpha, moved, noise_reuse) = (from.finite()?, from.finite()?, from.u32()?);
         let law = LowRank::read(from, frame.dimension)?;
-        if law.grain != Grain::Whole || !law.antithetic || !frame.population.is_multiple_of(2) || !(0.0..=30.0).contains(&alpha) {
+        if law.grain != Grain::Whole
+            || !law.antithetic
+            || !frame.population.is_multiple_of(2)
+            || !(0.0..=30.0).contains(&alpha)
+        {
             return Err(SnapshotError::Damaged("the population, alpha or the noise are out of range"));
         }
         Ok(EggrollInt8 { frame, alpha, noise_reuse, law, moved })
@@ -201,5 +210,127 @@ impl Strategy for EggrollInt8 {
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {
         vec![("moved", self.moved), ("alpha", self.share())]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategies::eggroll::tests::{SHAPES, bowl};
+    use crate::strategies::yardstick::*;
+    use tumble_domain::seed::Stream;
+    use tumble_domain::{Seed, Shape, Value};
+
+    fn build(shapes: &[Shape], population: u32, start: f64, seed: u64, given: &[(&str, Value)]) -> EggrollInt8 {
+        let n = shapes.iter().map(|shape| shape.elements()).sum::<u64>() as usize;
+        let order = order(&describe(), population, vec![start; n], None, seed, given);
+        EggrollInt8::try_new(Order { shapes: shapes.to_vec(), ..order }).unwrap()
+    }
+
+    /// Worked out by a NumPy program of the rule in the head, with its own Philox under the same addresses and whole numbers
+    /// without bound: twelve generations on the bowl, sixteen candidates of which one is dropped and one fails.
+    #[test]
+    fn twelve_steps_are_those_of_the_rule() {
+        let steep = ("alpha", Value::Float(8.0));
+        let mut es = build(&SHAPES, 16, 9.0, 5, &[steep.clone()]);
+        let known = [
+            [8, 10, 8, 8, 8, 8, 10, 8],
+            [8, 9, 8, 7, 8, 7, 11, 7],
+            [7, 10, 8, 7, 7, 7, 10, 6],
+            [8, 9, 8, 7, 7, 6, 9, 5],
+            [8, 8, 9, 6, 7, 5, 9, 4],
+            [9, 7, 8, 7, 7, 6, 9, 4],
+            [8, 6, 8, 8, 7, 6, 8, 3],
+            [7, 6, 8, 8, 7, 6, 7, 2],
+            [6, 5, 7, 8, 7, 5, 7, 2],
+            [6, 5, 7, 8, 7, 5, 7, 2],
+            [6, 6, 8, 7, 7, 4, 6, 2],
+            [7, 6, 7, 7, 6, 4, 5, 3],
+        ];
+        for expected in known {
+            tell_spoiled(&mut es, &bowl);
+            assert_eq!(es.law.mean, expected.map(f64::from), "generation {}", es.generation());
+        }
+        let mut es =
+            build(&SHAPES, 16, 126.0, 5, &[steep, ("rank", Value::Integer(2)), ("sigma_shift", Value::Integer(5))]);
+        (0..12).for_each(|_| tell_spoiled(&mut es, &bowl));
+        assert_eq!(es.law.mean, [125, 120, 125, 117, 118, 120, 126, 119].map(f64::from));
+    }
+
+    #[test]
+    fn weights_stop_at_the_ends_of_eight_bits() {
+        let mut es = build(&SHAPES, 64, 125.0, 1, &[("alpha", Value::Float(0.0))]);
+        // The further out the better.
+        for _ in 0..40 {
+            tell(&mut es, &|x| -x.iter().sum::<f64>());
+        }
+        assert!(es.law.mean.iter().all(|x| *x <= 127.0));
+        assert!(es.law.mean.contains(&127.0), "{:?}", es.law.mean);
+        let restored = EggrollInt8::restore(&mut Reader::new(&es.snapshot()[2 + 1 + NAME.len()..])).unwrap();
+        assert_eq!(restored.law, es.law);
+    }
+
+    /// The second moment of the noise, over the whole table: 16 N(0, 1) with the fraction cut off. Measured in NumPy; uncut it
+    /// were 256.
+    const MOMENT: f64 = 243.55258178710938;
+
+    /// Two-sided tail of the normal law.
+    fn beyond(deviations: f64) -> f64 {
+        libm::erfc(deviations / std::f64::consts::SQRT_2)
+    }
+
+    /// Where fitness is chance, each vote is ±1 with even odds, so Z has the variance P r v², v the noise's second moment: a
+    /// weight moves if |Z| is at least 16 T ⌊√(P r)⌋. That is less than the nominal share α because v is below 256, and more
+    /// because T and the root are cut. The law of Z is normal but for its kurtosis, some 7/P; the error of the mean over seeds
+    /// is about 0.002 here.
+    #[test]
+    fn on_random_fitness_the_share_that_moves_is_that_of_the_schedule() {
+        // Generation, pairs, rank, α.
+        for (generation, pairs, rank, nominal) in
+            [(20, 500u32, 1, 0.769), (200, 500, 1, 0.25), (2000, 500, 1, 0.0323), (200, 250, 2, 0.25)]
+        {
+            let shape = [Shape { rows: 48, columns: 64 }];
+            let (mut moved, seeds) = (0.0, 40);
+            let mut expected = 0.0;
+            for seed in 0..seeds {
+                let mut es = build(&shape, 2 * pairs, 0.0, seed, &[("rank", Value::Integer(rank))]);
+                es.frame.generation = generation;
+                assert!((es.share() - nominal).abs() < 5e-4, "{}", es.share());
+                let votes = f64::from(pairs) * rank as f64;
+                let threshold = es.threshold(u64::from(pairs)) as f64 / 16.0;
+                // Z is whole, so half a unit below the threshold is where it begins.
+                expected = beyond((threshold - 0.5) / (votes.sqrt() * MOMENT));
+                let mut fitness = vec![0.0; 2 * pairs as usize];
+                noise::uniforms(Seed(seed), Stream::Choice, 0, 0, 0, &mut fitness);
+                es.tell(&fitness.into_iter().map(Fitness::Scored).collect::<Vec<_>>());
+                assert_eq!(es.scalars()[0].1, es.law.mean.iter().filter(|x| **x != 0.0).count() as f64 / (48.0 * 64.0));
+                moved += es.moved / seeds as f64;
+            }
+            println!(
+                "generation {generation}, {pairs} pairs, rank {rank}: moved {moved}, by the rule {expected}, nominal {nominal}"
+            );
+            assert!(
+                (moved - expected).abs() < 0.01,
+                "{moved} of the weights moved; the rule says {expected}, α is {nominal}"
+            );
+        }
+    }
+
+    #[test]
+    fn half_a_pair_does_not_vote_and_what_failed_loses() {
+        use Fitness::{Dropped, Scored, Worst};
+        let fitness = [
+            Scored(1.0),
+            Scored(2.0),
+            Scored(3.0),
+            Dropped,
+            Scored(-5.0),
+            Worst,
+            Worst,
+            Worst,
+            Scored(1.0),
+            Scored(1.0),
+        ];
+        assert_eq!(EggrollInt8::votes(&fitness), (vec![-1.0, 0.0, 1.0, 0.0, 0.0], 4));
     }
 }

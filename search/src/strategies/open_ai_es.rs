@@ -21,7 +21,6 @@ use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyErro
 
 const NAME: &str = "open-ai-es";
 
-
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |dimension, _| 2 * four_plus_three_ln(dimension),
@@ -176,7 +175,11 @@ impl Strategy for OpenAiEs {
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {
         let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
-        vec![("sigma", self.sigma), ("centre_norm", norm(&self.centre)), ("gradient_norm", norm(self.optimiser.mean_gradient()))]
+        vec![
+            ("sigma", self.sigma),
+            ("centre_norm", norm(&self.centre)),
+            ("gradient_norm", norm(self.optimiser.mean_gradient())),
+        ]
     }
 }
 
@@ -191,7 +194,16 @@ mod tests {
     fn build(start: Vec<f64>, population: u32, seed: u64, settings: &[(&str, Value)]) -> OpenAiEs {
         let given: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let settings = Settings::try_new(&describe(), &given).unwrap();
-        OpenAiEs::try_new(Order { seed: Seed(seed), population, bounds: None, shapes: vec![], start, redraw: None, settings }).unwrap()
+        OpenAiEs::try_new(Order {
+            seed: Seed(seed),
+            population,
+            bounds: None,
+            shapes: vec![],
+            start,
+            redraw: None,
+            settings,
+        })
+        .unwrap()
     }
 
     /// `-Σ x²`, told generation after generation.
