@@ -8,7 +8,7 @@ use tumble_domain::{
     AxisTarget, Direction, Evolve, Failure, Fitness, Objective, OnFailure, PipelineDescription, Seed, Start, Value,
     fitness_of,
 };
-use tumble_search::{Problem, strategies};
+use tumble_search::{Problem, Proposal, strategies};
 
 use crate::pipeline::{Evaluator, Pipeline, Trial, Watch};
 
@@ -85,6 +85,7 @@ impl NestedEvolution {
         let evolve = overridden(&self.evolve, overrides)?;
         let problem = Problem {
             dimension: self.pipeline.dimension(settings) as usize,
+            shapes: self.pipeline.tensors(settings),
             bounds: self.pipeline.genome.as_ref().and_then(|genome| genome.bounds),
             start: evolve.start.clone(),
             seed,
@@ -105,15 +106,18 @@ impl NestedEvolution {
             let proposal = strategy.ask();
             let mut fitness = Vec::with_capacity(strategy.population() as usize);
             for candidate in 0..strategy.population() {
-                proposal.candidate(candidate, &mut genome);
                 let inner = evolve.trial_seeds.seed(seed, strategy.generation(), u64::from(candidate), 0);
-                let trial = Trial { genome: &genome, settings, seed: inner, watch };
-                let scored = self.score(&trial, &mut inner_metrics).map_err(|failure| match failure {
-                    Failure::Failed(why) => {
-                        Failure::Failed(format!("candidate {candidate} of generation {}: {why}", strategy.generation()))
-                    }
-                    other => other,
-                })?;
+                let trial = Trial { genome: &[], settings, seed: inner, watch };
+                let scored =
+                    self.score(&proposal, candidate, &trial, &mut genome, &mut inner_metrics).map_err(|failure| {
+                        match failure {
+                            Failure::Failed(why) => Failure::Failed(format!(
+                                "candidate {candidate} of generation {}: {why}",
+                                strategy.generation()
+                            )),
+                            other => other,
+                        }
+                    })?;
                 if let Fitness::Scored(x) = scored {
                     best = Some(best.map_or(x, |b| b.max(x)));
                 }
@@ -134,9 +138,20 @@ impl NestedEvolution {
 
     /// The fitness of one candidate. What stops the whole trial is passed on; what only spoils the candidate counts as
     /// the run's policy says.
-    fn score(&mut self, trial: &Trial<'_>, metrics: &mut [f64]) -> Result<Fitness, Failure> {
+    fn score(
+        &mut self,
+        proposal: &Proposal,
+        index: u32,
+        trial: &Trial<'_>,
+        genome: &mut [f64],
+        metrics: &mut [f64],
+    ) -> Result<Fitness, Failure> {
         metrics.fill(f64::NAN);
-        let (value, why) = match self.evaluator.evaluate(trial, metrics) {
+        let scored = self.evaluator.evaluate_proposed(proposal, index, trial, metrics).unwrap_or_else(|| {
+            proposal.candidate(index, genome);
+            self.evaluator.evaluate(&Trial { genome, ..*trial }, metrics)
+        });
+        let (value, why) = match scored {
             Ok(()) => (Some(metrics[self.objective]), None),
             Err(Failure::Failed(why)) => (None, Some(why)),
             Err(stop @ (Failure::TimedOut | Failure::Interrupted)) => return Err(stop),

@@ -1,8 +1,8 @@
 //! The `[evolve]` section: which strategies run, with which settings, and whether they can be built at all.
 
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Condition, Evolve, GenomeLength, Kind, PipelineDescription, Seed, Start, StopRule,
-    TrialSeeds, Value,
+    Axis, AxisTarget, AxisValues, Condition, Evolve, Extent, GenomeLength, Kind, PipelineDescription, Seed, Start,
+    StopRule, TrialSeeds, Value,
 };
 use tumble_search::proposal::DIMENSION_MAX;
 use tumble_search::{Problem, StrategyDescription, StrategyError, strategies};
@@ -192,10 +192,28 @@ pub(crate) fn dimensions(
     config: &[Option<Value>],
     axes: &[Axis],
 ) -> Option<(u32, u32)> {
-    let name = match &pipeline.genome.as_ref()?.length {
-        GenomeLength::Fixed(length) => return Some((*length, *length)),
-        GenomeLength::Parameter(name) => name,
-    };
+    match &pipeline.genome.as_ref()?.length {
+        GenomeLength::Fixed(length) => Some((*length, *length)),
+        GenomeLength::Parameter(name) => lengths(name, pipeline, config, axes),
+        GenomeLength::Tensors(tensors) => {
+            let extent = |extent: &Extent| match extent {
+                Extent::Fixed(length) => Some((*length, *length)),
+                Extent::Parameter(name) => lengths(name, pipeline, config, axes),
+            };
+            // More of any extent is more of the whole, so the ends of the parts are those of the sum.
+            let (mut fewest, mut most) = (0u32, 0u32);
+            for tensor in tensors {
+                let (rows, columns) = (extent(&tensor.rows)?, extent(&tensor.columns)?);
+                fewest = fewest.saturating_add(rows.0.saturating_mul(columns.0));
+                most = most.saturating_add(rows.1.saturating_mul(columns.1));
+            }
+            Some((fewest, most))
+        }
+    }
+}
+
+/// The least and the most that an integer parameter is anywhere in the run, as a length.
+fn lengths(name: &str, pipeline: &PipelineDescription, config: &[Option<Value>], axes: &[Axis]) -> Option<(u32, u32)> {
     let index = pipeline.parameter_index(name)?;
     let axis = axes.iter().find(|a| a.target == AxisTarget::Parameter(index));
     let lengths: Vec<i64> = match axis.map(|axis| &axis.values) {
@@ -277,7 +295,9 @@ pub(crate) fn check_builds(
 ) {
     // The start was checked before, and its length may be another than the dimension built here.
     let dimension = dimension.min(BUILD_DIMENSION_MAX) as usize;
-    let problem = |evolve: &Evolve| Problem { dimension, bounds, start: evolve.start.clone(), seed: Seed(0) };
+    // As one vector: what a strategy wants of tensors is right for any genome.
+    let problem =
+        |evolve: &Evolve| Problem { dimension, shapes: Vec::new(), bounds, start: evolve.start.clone(), seed: Seed(0) };
     for strategy in &found.chosen {
         let mut first = Evolve { strategy: strategy.name.to_owned(), start: Start::Middle, ..meant.evolve.clone() };
         let axes: Vec<&(Axis, At)> = (0..axes.len())

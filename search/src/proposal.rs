@@ -1,11 +1,14 @@
 //! What a strategy proposes: a law from which any worker makes any candidate, by its index alone.
 
+mod low_rank;
 mod mutants;
 mod offspring;
 
 use tumble_domain::Seed;
 use tumble_domain::seed::Stream;
 
+pub use self::low_rank::{Factors, Perturbed};
+pub(crate) use self::low_rank::{Grain, LowRank, RANK_MAX, TENSORS_MAX, WHOLE};
 pub(crate) use self::mutants::{DEVIATION_LIMITS, Mutants};
 pub(crate) use self::offspring::Offspring;
 use crate::bounds::Bounds;
@@ -56,6 +59,8 @@ pub(crate) enum Law {
     Explicit { dimension: usize, points: Vec<f64> },
     /// Children of a genetic algorithm.
     Offspring(Offspring),
+    /// A mean made of tensors, and perturbations of low rank.
+    LowRank(LowRank),
 }
 
 /// One group of [`Law::Groups`].
@@ -84,6 +89,7 @@ impl Proposal {
             Law::Groups { groups } => groups[0].mean.len(),
             Law::Mutants(mutants) => mutants.dimension,
             Law::Offspring(offspring) => offspring.dimension,
+            Law::LowRank(law) => law.mean.len(),
         }
     }
 
@@ -143,6 +149,7 @@ impl Proposal {
                 into.copy_from_slice(&points[index as usize * dimension..][..*dimension]);
             }
             Law::Offspring(offspring) => offspring.child(self.seed, self.generation, index, into),
+            Law::LowRank(law) => law.candidate(self.seed, index, into),
         }
         if let Some(bounds) = self.bounds {
             match self.law {
@@ -153,6 +160,15 @@ impl Proposal {
                 }
                 _ => into.iter_mut().for_each(|x| *x = bounds.fold(*x)),
             }
+        }
+    }
+
+    /// Candidate `index` as a shared mean and a perturbation of low rank, where the strategy perturbs so and nothing is
+    /// folded into bounds: whether it is there depends on the law alone, and is the same for every candidate.
+    pub fn perturbed(&self, index: u32) -> Option<Perturbed<'_>> {
+        match &self.law {
+            Law::LowRank(law) if self.bounds.is_none() => Some(Perturbed { law, seed: self.seed, index }),
+            _ => None,
         }
     }
 
@@ -172,6 +188,7 @@ impl Proposal {
             Law::Mirrored { .. } => 8,
             Law::Explicit { .. } => 9,
             Law::Offspring(_) => 10,
+            Law::LowRank(_) => 11,
         });
         out.u64(self.seed.0);
         out.u32(self.generation);
@@ -209,6 +226,7 @@ impl Proposal {
             Law::Mutants(mutants) => mutants.write(&mut out),
             Law::Explicit { points, .. } => out.f64s(points),
             Law::Offspring(offspring) => offspring.write(&mut out),
+            Law::LowRank(law) => law.write(&mut out),
         }
         out.into_bytes()
     }
@@ -260,6 +278,7 @@ impl Proposal {
             8 => Law::Mirrored { mean: from.finites(dimension)?, deviations: from.finites(dimension)? },
             9 => Law::Explicit { dimension, points: from.finites(candidates as usize * dimension)? },
             10 => Law::Offspring(Offspring::read(&mut from, dimension)?),
+            11 => Law::LowRank(LowRank::read(&mut from, dimension)?),
             _ => return Err(SnapshotError::Damaged("the kind of proposal is unknown")),
         };
         from.end()?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tumble_domain::{Fitness, Parameter, Seed, Start};
+use tumble_domain::{Fitness, Parameter, Seed, Shape, Start};
 
 use crate::proposal::Proposal;
 
@@ -11,6 +11,8 @@ use crate::proposal::Proposal;
 pub struct Problem {
     /// Elements of a candidate, at least 1.
     pub dimension: usize,
+    /// The tensors that a candidate is made of, whose elements are as many as a candidate's; none for one vector.
+    pub shapes: Vec<Shape>,
     /// Bounds of every element, both included.
     pub bounds: Option<(f64, f64)>,
     /// The first centre.

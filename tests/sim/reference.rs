@@ -73,6 +73,7 @@ impl Scorer<'_> {
         let description = pipeline.description();
         let problem = Problem {
             dimension: description.dimension(&spec.config) as usize,
+            shapes: description.tensors(&spec.config),
             bounds: description.genome.as_ref().and_then(|genome| genome.bounds),
             start: evolve.start.clone(),
             seed: spec.seed,

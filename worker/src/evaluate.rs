@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tumble_domain::outcome::ERROR_BYTES_MAX;
 use tumble_domain::{AxisTarget, Failure, Outcomes, Plan, Seed, Status, TrialError, TrialRange, Value};
 use tumble_pipelines::{Evaluator, NestedEvolution, Trial, Watch};
+use tumble_search::Proposal;
 
 use crate::worker::{Job, OpenRun, Piece};
 
@@ -49,7 +50,7 @@ impl Slot {
             let result = bound
                 .as_mut()
                 .map_err(|reason| Failure::Failed(reason.clone()))
-                .and_then(|bound| evaluate_one(bound, &candidate, seed, watch, &mut metrics));
+                .and_then(|bound| evaluate_one(bound, &mut candidate, job, seed, watch, &mut metrics));
             match result {
                 Err(Failure::Interrupted) => break,
                 Err(Failure::TimedOut) => columns.push_failure(Status::TimedOut, "the trial outlasted limits.timeout"),
@@ -94,13 +95,21 @@ impl Slot {
 /// An evaluator that panics costs its trial, not the worker.
 fn evaluate_one(
     bound: &mut Bound,
-    candidate: &CandidateBuffer,
+    candidate: &mut CandidateBuffer,
+    job: &Job,
     seed: Seed,
     watch: &Watch,
     metrics: &mut [f64],
 ) -> Result<(), Failure> {
     let evaluate = AssertUnwindSafe(|| match bound {
         Bound::Plain(evaluator) => {
+            if let (Some(proposal), Some(index)) = (&job.proposal, candidate.at) {
+                let trial = Trial { genome: &[], settings: &candidate.settings, seed, watch };
+                if let Some(scored) = evaluator.evaluate_proposed(proposal, index as u32, &trial, metrics) {
+                    return scored;
+                }
+                candidate.write(proposal, index as u32);
+            }
             let trial = Trial { genome: &candidate.genome, settings: &candidate.settings, seed, watch };
             evaluator.evaluate(&trial, metrics)
         }
@@ -116,6 +125,8 @@ fn evaluate_one(
 /// The candidate at hand, rebuilt when the next one's turn comes; its replicates share it.
 struct CandidateBuffer {
     at: Option<u64>,
+    /// The candidate of a proposal that `genome` holds; it is written when an evaluator asks for it.
+    written: Option<u32>,
     genome: Vec<f64>,
     settings: Vec<Value>,
     overrides: Vec<(AxisTarget, Value)>,
@@ -126,9 +137,19 @@ impl CandidateBuffer {
         let dimension = run.pipeline.description().dimension(&run.spec.config) as usize;
         CandidateBuffer {
             at: None,
+            written: None,
             genome: vec![0.0; dimension],
             settings: run.spec.config.clone(),
             overrides: Vec::new(),
+        }
+    }
+
+    /// Writes the candidate out, unless it is there already.
+    fn write(&mut self, proposal: &Proposal, index: u32) {
+        if self.written != Some(index) {
+            self.written = None;
+            proposal.candidate(index, &mut self.genome);
+            self.written = Some(index);
         }
     }
 
@@ -137,10 +158,6 @@ impl CandidateBuffer {
             return;
         }
         self.at = Some(candidate);
-        if let Some(proposal) = &job.proposal {
-            proposal.candidate(candidate as u32, &mut self.genome);
-            return;
-        }
         let (Some(sweep), Some(design)) = (job.run.spec.plan.sweep(), &job.run.design) else { return };
         self.overrides.clear();
         let mut reshaped = false;

@@ -227,6 +227,7 @@ impl Recorded {
         let description = self.run.pipeline.description();
         let problem = Problem {
             dimension: description.dimension(&self.run.spec.config) as usize,
+            shapes: description.tensors(&self.run.spec.config),
             bounds: description.genome.as_ref().and_then(|genome| genome.bounds),
             start: evolve.start.clone(),
             seed: self.run.spec.seed,

@@ -173,6 +173,7 @@ impl Run {
             Plan::Evolve(evolve) => {
                 let problem = Problem {
                     dimension: pipeline.dimension(&spec.config) as usize,
+                    shapes: pipeline.tensors(&spec.config),
                     bounds: pipeline.genome.as_ref().and_then(|genome| genome.bounds),
                     start: evolve.start.clone(),
                     seed: spec.seed,
@@ -442,7 +443,8 @@ mod tests {
     impl Strategy for Breathing {
         fn ask(&self) -> Proposal {
             let evolve = Evolve { population: Some(self.population()), ..self.evolve.clone() };
-            let problem = Problem { dimension: 2, bounds: None, start: Start::Middle, seed: Seed(1) };
+            let problem =
+                Problem { dimension: 2, shapes: Vec::new(), bounds: None, start: Start::Middle, seed: Seed(1) };
             strategies::build(&evolve, &problem).expect("it can be built").ask()
         }
         fn tell(&mut self, fitness: &[Fitness]) {
@@ -558,7 +560,7 @@ mod tests {
         let era = |generation, first_trial, candidates| Era { generation, first_trial, candidates };
         assert_eq!(checkpoint.eras, [era(0, 0, 4), era(2, 16, 9), era(3, 34, 2)]);
         // A strategy of the shelf stands in for what the shelf does not know.
-        let problem = Problem { dimension: 2, bounds: None, start: Start::Middle, seed: Seed(1) };
+        let problem = Problem { dimension: 2, shapes: Vec::new(), bounds: None, start: Start::Middle, seed: Seed(1) };
         let mut strategy = strategies::build(&evolve(2, None), &problem).expect("it can be built");
         (0..3).for_each(|_| strategy.tell(&[Fitness::Worst; 2]));
         checkpoint.strategy = strategy.snapshot();

@@ -7,6 +7,8 @@ mod cma_es;
 mod csa_es;
 mod cumulation;
 mod differential_evolution;
+mod eggroll;
+mod eggroll_int8;
 mod ending;
 mod frame;
 mod ga;
@@ -15,6 +17,7 @@ mod members;
 mod meta_es;
 mod one_plus_one;
 mod open_ai_es;
+mod optimiser;
 mod pgpe;
 mod pso;
 mod random;
@@ -35,12 +38,12 @@ use std::sync::LazyLock;
 
 use tumble_domain::nearest::nearest;
 use tumble_domain::seed::Stream;
-use tumble_domain::{Evolve, Kind, Parameter, Seed, Start, Value};
+use tumble_domain::{Evolve, Kind, Parameter, Seed, Shape, Start, Value};
 
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
 use crate::noise;
-use crate::proposal::DIMENSION_MAX;
+use crate::proposal::{DIMENSION_MAX, TENSORS_MAX};
 use crate::strategy::{Problem, SnapshotError, StateHash, Strategy, StrategyDescription, StrategyError};
 
 /// The version of snapshots.
@@ -69,6 +72,8 @@ static SHELF: &[Entry] = &[
     xnes::ENTRY,
     snes::ENTRY,
     open_ai_es::ENTRY,
+    eggroll::ENTRY,
+    eggroll_int8::ENTRY,
     pgpe::ENTRY,
     ars::ENTRY,
     ga::ENTRY,
@@ -87,6 +92,8 @@ struct Order {
     seed: Seed,
     population: u32,
     bounds: Option<Bounds>,
+    /// The tensors that a candidate is made of; a candidate that is one vector has one.
+    shapes: Vec<Shape>,
     /// The first centre, inside the bounds.
     start: Vec<f64>,
     /// Where the centre of a restart is drawn from; without it, every restart begins where the first run began.
@@ -133,13 +140,14 @@ pub fn build(evolve: &Evolve, problem: &Problem) -> Result<Box<dyn Strategy>, St
         )));
     }
     let bounds = problem.bounds.map(|(low, high)| Bounds::try_new(low, high)).transpose()?;
+    let shapes = shapes(problem)?;
     let start = first_centre(problem, bounds)?;
     let redraw = match problem.start {
         Start::Uniform(low, high) => Some((low, high)),
         Start::Middle => problem.bounds,
         Start::Everywhere(_) | Start::At(_) => None,
     };
-    (entry.build)(Order { seed: problem.seed, population, bounds, start, redraw, settings })
+    (entry.build)(Order { seed: problem.seed, population, bounds, shapes, start, redraw, settings })
 }
 
 /// The strategy whose [`Strategy::snapshot`] these bytes are; it continues bit for bit.
@@ -190,6 +198,22 @@ fn find(name: &str) -> Result<(&'static Entry, &'static StrategyDescription), St
         .zip(all())
         .find(|(_, description)| description.name == name)
         .ok_or_else(|| StrategyError::Unknown(name.to_owned()))
+}
+
+/// The tensors of a candidate, at least one.
+fn shapes(problem: &Problem) -> Result<Vec<Shape>, StrategyError> {
+    let Problem { dimension, shapes, .. } = problem;
+    if shapes.is_empty() {
+        return Ok(vec![Shape::vector(*dimension as u32)]);
+    }
+    let elements = shapes.iter().map(|shape| shape.elements()).fold(0u64, u64::saturating_add);
+    if elements == *dimension as u64 && shapes.len() <= TENSORS_MAX {
+        return Ok(shapes.clone());
+    }
+    Err(StrategyError::Setting(format!(
+        "a candidate has {dimension} numbers, but its {} tensors have {elements}: the pipeline's description is wrong",
+        shapes.len()
+    )))
 }
 
 /// The first centre, one number for each element.

@@ -297,7 +297,8 @@ mod tests {
             trial_seeds: TrialSeeds::Fresh,
             stop: StopRule::default(),
         };
-        let problem = Problem { dimension, bounds: None, start: evolve.start.clone(), seed: Seed(seed) };
+        let problem =
+            Problem { dimension, shapes: Vec::new(), bounds: None, start: evolve.start.clone(), seed: Seed(seed) };
         build(&evolve, &problem).unwrap()
     }
 
@@ -344,7 +345,8 @@ mod tests {
             trial_seeds: TrialSeeds::Fresh,
             stop: StopRule::default(),
         };
-        let problem = Problem { dimension: 4, bounds: None, start: evolve.start.clone(), seed: Seed(1) };
+        let problem =
+            Problem { dimension: 4, shapes: Vec::new(), bounds: None, start: evolve.start.clone(), seed: Seed(1) };
         let mut ipop = build(&evolve, &problem).unwrap();
         while ipop.exhausted().is_none() {
             tell(&mut *ipop, &rastrigin);

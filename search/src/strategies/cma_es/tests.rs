@@ -27,7 +27,7 @@ fn settings(problem: &Problem, population: Option<u32>, given: &[(&str, Value)])
 
 fn free(dimension: usize, start: f64, seed: u64) -> CmaEs {
     settings(
-        &Problem { dimension, bounds: None, start: Start::Everywhere(start), seed: Seed(seed) },
+        &Problem { dimension, shapes: vec![], bounds: None, start: Start::Everywhere(start), seed: Seed(seed) },
         None,
         &[("sigma", Value::Float(1.0))],
     )
@@ -255,7 +255,7 @@ fn forty_generations_end_where_the_reference_ends() {
 
 fn golden_start(population: u32, active: bool) -> CmaEs {
     settings(
-        &Problem { dimension: 5, bounds: None, start: Start::Everywhere(3.0), seed: Seed(42) },
+        &Problem { dimension: 5, shapes: vec![], bounds: None, start: Start::Everywhere(3.0), seed: Seed(42) },
         Some(population),
         &[("sigma", Value::Float(1.0)), ("active", Value::Boolean(active))],
     )
@@ -365,7 +365,8 @@ fn rosenbrocks_function_takes_as_many_evaluations_as_the_reference() {
 
 /// A search that ends: from `start` in three elements with eight candidates, fitness from the candidate and a die.
 fn ending(start: f64, given: &[(&str, Value)], f: &dyn Fn(&[f64], f64) -> f64) -> CmaEs {
-    let problem = Problem { dimension: 3, bounds: None, start: Start::Everywhere(start), seed: Seed(8) };
+    let problem =
+        Problem { dimension: 3, shapes: vec![], bounds: None, start: Start::Everywhere(start), seed: Seed(8) };
     let mut es = settings(&problem, Some(8), &[&[("sigma", Value::Float(0.5))], given].concat());
     while es.exhausted().is_none() {
         let proposal = es.ask();
@@ -449,7 +450,8 @@ fn without_a_difference_the_step_size_grows_by_the_tutorials_rule_and_nothing_el
 #[test]
 fn an_optimum_on_the_bounds_is_found() {
     for seed in 0..5 {
-        let problem = Problem { dimension: 6, bounds: Some((-1.0, 4.0)), start: Start::Middle, seed: Seed(seed) };
+        let problem =
+            Problem { dimension: 6, shapes: vec![], bounds: Some((-1.0, 4.0)), start: Start::Middle, seed: Seed(seed) };
         let mut es = settings(&problem, None, &[]);
         assert_eq!(es.sigma, 1.5);
         let corner = |x: &[f64]| -> f64 { x.iter().enumerate().map(|(i, x)| (i + 1) as f64 * (4.0 - x)).sum() };
