@@ -7,7 +7,7 @@
 use tumble_domain::{
     AxisTarget, Direction, Evolve, Failure, Fitness, Objective, OnFailure, PipelineDescription, Seed, Value, fitness_of,
 };
-use tumble_search::{Problem, strategies};
+use tumble_search::{Problem, Proposal, strategies};
 
 use crate::pipeline::{Evaluator, Pipeline, Trial, Watch};
 
@@ -104,15 +104,17 @@ impl NestedEvolution {
             let proposal = strategy.ask();
             let mut fitness = Vec::with_capacity(strategy.population() as usize);
             for candidate in 0..strategy.population() {
-                proposal.candidate(candidate, &mut genome);
                 let inner = evolve.trial_seeds.seed(seed, strategy.generation(), u64::from(candidate), 0);
-                let trial = Trial { genome: &genome, settings, seed: inner, watch };
-                let scored = self.score(&trial, &mut inner_metrics).map_err(|failure| match failure {
-                    Failure::Failed(why) => {
-                        Failure::Failed(format!("candidate {candidate} of generation {}: {why}", strategy.generation()))
-                    }
-                    other => other,
-                })?;
+                let trial = Trial { genome: &[], settings, seed: inner, watch };
+                let proposed = (&proposal, candidate);
+                let scored =
+                    self.score(proposed, trial, &mut genome, &mut inner_metrics).map_err(|failure| match failure {
+                        Failure::Failed(why) => Failure::Failed(format!(
+                            "candidate {candidate} of generation {}: {why}",
+                            strategy.generation()
+                        )),
+                        other => other,
+                    })?;
                 if let Fitness::Scored(x) = scored {
                     best = Some(best.map_or(x, |b| b.max(x)));
                 }
@@ -133,9 +135,22 @@ impl NestedEvolution {
 
     /// The fitness of one candidate. What stops the whole trial is passed on; what only spoils the candidate counts as
     /// the run's policy says.
-    fn score(&mut self, trial: &Trial<'_>, metrics: &mut [f64]) -> Result<Fitness, Failure> {
+    fn score(
+        &mut self,
+        (proposal, index): (&Proposal, u32),
+        trial: Trial<'_>,
+        genome: &mut [f64],
+        metrics: &mut [f64],
+    ) -> Result<Fitness, Failure> {
         metrics.fill(f64::NAN);
-        let (value, why) = match self.evaluator.evaluate(trial, metrics) {
+        let result = match self.evaluator.evaluate_proposed(proposal, index, &trial, metrics) {
+            Some(result) => result,
+            None => {
+                proposal.candidate(index, genome);
+                self.evaluator.evaluate(&Trial { genome, ..trial }, metrics)
+            }
+        };
+        let (value, why) = match result {
             Ok(()) => (Some(metrics[self.objective]), None),
             Err(Failure::Failed(why)) => (None, Some(why)),
             Err(stop @ (Failure::TimedOut | Failure::Interrupted)) => return Err(stop),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tumble_domain::{Failure, PipelineDescription, Seed, Value};
+use tumble_search::Proposal;
 
 /// A named computation.
 pub trait Pipeline: Send + Sync {
@@ -23,6 +24,21 @@ pub trait Evaluator: Send {
     /// The numbers depend on `trial.genome`, `trial.settings` and `trial.seed` alone. Long evaluations call
     /// [`Watch::check`] every few milliseconds and pass its failure on.
     fn evaluate(&mut self, trial: &Trial<'_>, metrics: &mut [f64]) -> Result<(), Failure>;
+
+    /// Scores candidate `index` of a proposal without being given its vector, if it can: `trial.genome` is empty here. For
+    /// `None` the vector is made and [`Evaluator::evaluate`] called.
+    ///
+    /// Which way is taken depends on the proposal and `trial.settings` alone, and the numbers are those of
+    /// [`Evaluator::evaluate`] to the bit.
+    fn evaluate_proposed(
+        &mut self,
+        _proposal: &Proposal,
+        _index: u32,
+        _trial: &Trial<'_>,
+        _metrics: &mut [f64],
+    ) -> Option<Result<(), Failure>> {
+        None
+    }
 }
 
 /// One trial, as an evaluator sees it.
