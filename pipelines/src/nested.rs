@@ -108,15 +108,14 @@ impl NestedEvolution {
             for candidate in 0..strategy.population() {
                 let inner = evolve.trial_seeds.seed(seed, strategy.generation(), u64::from(candidate), 0);
                 let trial = Trial { genome: &[], settings, seed: inner, watch };
+                let proposed = (&proposal, candidate);
                 let scored =
-                    self.score(&proposal, candidate, &trial, &mut genome, &mut inner_metrics).map_err(|failure| {
-                        match failure {
-                            Failure::Failed(why) => Failure::Failed(format!(
-                                "candidate {candidate} of generation {}: {why}",
-                                strategy.generation()
-                            )),
-                            other => other,
-                        }
+                    self.score(proposed, trial, &mut genome, &mut inner_metrics).map_err(|failure| match failure {
+                        Failure::Failed(why) => Failure::Failed(format!(
+                            "candidate {candidate} of generation {}: {why}",
+                            strategy.generation()
+                        )),
+                        other => other,
                     })?;
                 if let Fitness::Scored(x) = scored {
                     best = Some(best.map_or(x, |b| b.max(x)));
@@ -140,18 +139,20 @@ impl NestedEvolution {
     /// the run's policy says.
     fn score(
         &mut self,
-        proposal: &Proposal,
-        index: u32,
-        trial: &Trial<'_>,
+        (proposal, index): (&Proposal, u32),
+        trial: Trial<'_>,
         genome: &mut [f64],
         metrics: &mut [f64],
     ) -> Result<Fitness, Failure> {
         metrics.fill(f64::NAN);
-        let scored = self.evaluator.evaluate_proposed(proposal, index, trial, metrics).unwrap_or_else(|| {
-            proposal.candidate(index, genome);
-            self.evaluator.evaluate(&Trial { genome, ..*trial }, metrics)
-        });
-        let (value, why) = match scored {
+        let result = match self.evaluator.evaluate_proposed(proposal, index, &trial, metrics) {
+            Some(result) => result,
+            None => {
+                proposal.candidate(index, genome);
+                self.evaluator.evaluate(&Trial { genome, ..trial }, metrics)
+            }
+        };
+        let (value, why) = match result {
             Ok(()) => (Some(metrics[self.objective]), None),
             Err(Failure::Failed(why)) => (None, Some(why)),
             Err(stop @ (Failure::TimedOut | Failure::Interrupted)) => return Err(stop),

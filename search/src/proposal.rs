@@ -107,24 +107,11 @@ impl Proposal {
                 combine(axes, &z, into);
                 scale_and_shift(into, *sigma, mean);
             }
-            Law::Isotropic { mean, sigma } => {
-                perturbation(self.seed, self.generation, index, into);
-                scale_and_shift(into, *sigma, mean);
-            }
-            Law::Antithetic { mean, sigma } => {
-                perturbation(self.seed, self.generation, index / 2, into);
-                scale_and_shift(into, if index.is_multiple_of(2) { *sigma } else { -sigma }, mean);
-            }
-            Law::Uniform { .. } => {
-                noise::uniforms(self.seed, Stream::Perturbation, 0, index, self.generation, into);
-                if let Some(bounds) = self.bounds {
-                    into.iter_mut().for_each(|x| *x = bounds.low() + bounds.width() * *x);
-                }
-            }
-            Law::Diagonal { mean, deviations } => {
-                perturbation(self.seed, self.generation, index, into);
-                into.iter_mut().zip(mean).zip(deviations).for_each(|((x, m), d)| *x = m + d * *x);
-            }
+            Law::Isotropic { .. }
+            | Law::Antithetic { .. }
+            | Law::Uniform { .. }
+            | Law::Diagonal { .. }
+            | Law::Mirrored { .. } => return self.piece(index, 0, into),
             Law::Chain { mean, sigma, rates, rows } => {
                 perturbation(self.seed, self.generation, index, into);
                 chain(rows, rates, into);
@@ -140,17 +127,80 @@ impl Proposal {
                 let mut deviations = vec![0.0; mutants.width()];
                 mutants.child(self.seed, self.generation, index, into, &mut deviations);
             }
-            Law::Mirrored { mean, deviations } => {
-                perturbation(self.seed, self.generation, index / 2, into);
-                let sign = if index.is_multiple_of(2) { 1.0 } else { -1.0 };
-                into.iter_mut().zip(mean).zip(deviations).for_each(|((x, m), d)| *x = m + sign * (d * *x));
-            }
             Law::Explicit { dimension, points } => {
                 into.copy_from_slice(&points[index as usize * dimension..][..*dimension]);
             }
             Law::Offspring(offspring) => offspring.child(self.seed, self.generation, index, into),
             Law::LowRank(law) => law.candidate(self.seed, index, into),
         }
+        self.hold_in_bounds(into);
+    }
+
+    /// Whether [`Proposal::piece`] makes pieces: whether every element follows from its own noise alone.
+    pub fn has_pieces(&self) -> bool {
+        match self.law {
+            Law::Isotropic { .. }
+            | Law::Antithetic { .. }
+            | Law::Uniform { .. }
+            | Law::Diagonal { .. }
+            | Law::Mirrored { .. } => true,
+            Law::Full { .. }
+            | Law::Chain { .. }
+            | Law::Groups { .. }
+            | Law::Mutants(_)
+            | Law::Explicit { .. }
+            | Law::Offspring(_)
+            | Law::LowRank(_) => false,
+        }
+    }
+
+    /// Writes the elements of candidate `index` from element `from` on into `into`, to the bit what
+    /// [`Proposal::candidate`] writes there, so that an evaluator may use a long candidate without ever holding it.
+    ///
+    /// # Panics
+    /// Unless [`Proposal::has_pieces`] and the piece lies within the candidate.
+    pub fn piece(&self, index: u32, from: usize, into: &mut [f64]) {
+        let within = from..from + into.len();
+        assert!(within.end <= self.dimension(), "a piece lies within its candidate");
+        match &self.law {
+            Law::Isotropic { mean, sigma } => {
+                perturbation_from(self.seed, self.generation, index, from, into);
+                scale_and_shift(into, *sigma, &mean[within]);
+            }
+            Law::Antithetic { mean, sigma } => {
+                perturbation_from(self.seed, self.generation, index / 2, from, into);
+                scale_and_shift(into, if index.is_multiple_of(2) { *sigma } else { -sigma }, &mean[within]);
+            }
+            Law::Uniform { .. } => {
+                noise::uniforms_at(self.seed, Stream::Perturbation, [0, index, self.generation], from, into);
+                if let Some(bounds) = self.bounds {
+                    into.iter_mut().for_each(|x| *x = bounds.low() + bounds.width() * *x);
+                }
+            }
+            Law::Diagonal { mean, deviations } => {
+                perturbation_from(self.seed, self.generation, index, from, into);
+                let (mean, deviations) = (&mean[within.clone()], &deviations[within]);
+                into.iter_mut().zip(mean).zip(deviations).for_each(|((x, m), d)| *x = m + d * *x);
+            }
+            Law::Mirrored { mean, deviations } => {
+                perturbation_from(self.seed, self.generation, index / 2, from, into);
+                let sign = if index.is_multiple_of(2) { 1.0 } else { -1.0 };
+                let (mean, deviations) = (&mean[within.clone()], &deviations[within]);
+                into.iter_mut().zip(mean).zip(deviations).for_each(|((x, m), d)| *x = m + sign * (d * *x));
+            }
+            Law::Full { .. }
+            | Law::Chain { .. }
+            | Law::Groups { .. }
+            | Law::Mutants(_)
+            | Law::Explicit { .. }
+            | Law::Offspring(_)
+            | Law::LowRank(_) => panic!("candidates of this law are made whole; ask `has_pieces` first"),
+        }
+        self.hold_in_bounds(into);
+    }
+
+    /// What is done to every element after the law has spoken.
+    fn hold_in_bounds(&self, into: &mut [f64]) {
         if let Some(bounds) = self.bounds {
             match self.law {
                 // Inside already, but for the last bit; a fold would bend the even spread at the ends, and move a point
@@ -421,6 +471,38 @@ mod tests {
                 assert!((0..i).all(|j| candidate(&proposal, j) != x));
             }
         }
+    }
+
+    #[test]
+    fn a_candidate_put_together_from_pieces_is_the_candidate_to_the_bit() {
+        let n = 203;
+        let row = |offset: f64| (0..n).map(|i| offset + 0.01 * f64::from(i)).collect::<Vec<f64>>();
+        let laws = [
+            Law::Isotropic { mean: row(-1.0), sigma: 0.3 },
+            Law::Antithetic { mean: row(-1.0), sigma: 0.3 },
+            Law::Uniform { dimension: n as usize },
+            Law::Diagonal { mean: row(-1.0), deviations: row(0.1) },
+            Law::Mirrored { mean: row(-1.0), deviations: row(0.1) },
+        ];
+        for law in laws {
+            for bounds in [None, Some(Bounds::try_new(-1.0, 0.5).unwrap())] {
+                let proposal = Proposal { seed: Seed(9), generation: 4, candidates: 6, bounds, law: law.clone() };
+                assert!(proposal.has_pieces());
+                for index in [0, 1, 5] {
+                    let whole = candidate(&proposal, index);
+                    // Pieces of every length, so they begin and end anywhere within a block of noise.
+                    let (mut made, mut from) = (Vec::new(), 0);
+                    for length in (1..).take_while(|length| length * (length - 1) / 2 < n as usize) {
+                        let mut piece = vec![0.0; length.min(n as usize - from)];
+                        proposal.piece(index, from, &mut piece);
+                        from += piece.len();
+                        made.extend(piece);
+                    }
+                    assert_eq!(made, whole);
+                }
+            }
+        }
+        assert!(proposals().iter().filter(|proposal| proposal.has_pieces()).count() == 5);
     }
 
     #[test]

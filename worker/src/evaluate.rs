@@ -50,7 +50,7 @@ impl Slot {
             let result = bound
                 .as_mut()
                 .map_err(|reason| Failure::Failed(reason.clone()))
-                .and_then(|bound| evaluate_one(bound, &mut candidate, job, seed, watch, &mut metrics));
+                .and_then(|bound| evaluate_one(bound, job, &mut candidate, seed, watch, &mut metrics));
             match result {
                 Err(Failure::Interrupted) => break,
                 Err(Failure::TimedOut) => columns.push_failure(Status::TimedOut, "the trial outlasted limits.timeout"),
@@ -95,21 +95,22 @@ impl Slot {
 /// An evaluator that panics costs its trial, not the worker.
 fn evaluate_one(
     bound: &mut Bound,
-    candidate: &mut CandidateBuffer,
     job: &Job,
+    candidate: &mut CandidateBuffer,
     seed: Seed,
     watch: &Watch,
     metrics: &mut [f64],
 ) -> Result<(), Failure> {
     let evaluate = AssertUnwindSafe(|| match bound {
         Bound::Plain(evaluator) => {
-            if let (Some(proposal), Some(index)) = (&job.proposal, candidate.at) {
+            if let Some((proposal, index)) = candidate.proposed(job) {
+                // A long candidate need not exist as a whole, if the evaluator can do without.
                 let trial = Trial { genome: &[], settings: &candidate.settings, seed, watch };
-                if let Some(scored) = evaluator.evaluate_proposed(proposal, index as u32, &trial, metrics) {
-                    return scored;
+                if let Some(result) = evaluator.evaluate_proposed(proposal, index, &trial, metrics) {
+                    return result;
                 }
-                candidate.write(proposal, index as u32);
             }
+            candidate.make(job);
             let trial = Trial { genome: &candidate.genome, settings: &candidate.settings, seed, watch };
             evaluator.evaluate(&trial, metrics)
         }
@@ -125,8 +126,8 @@ fn evaluate_one(
 /// The candidate at hand, rebuilt when the next one's turn comes; its replicates share it.
 struct CandidateBuffer {
     at: Option<u64>,
-    /// The candidate of a proposal that `genome` holds; it is written when an evaluator asks for it.
-    written: Option<u32>,
+    /// The candidate of a proposal that `genome` holds; it is made when an evaluator wants it.
+    made: Option<u64>,
     genome: Vec<f64>,
     settings: Vec<Value>,
     overrides: Vec<(AxisTarget, Value)>,
@@ -137,20 +138,25 @@ impl CandidateBuffer {
         let dimension = run.pipeline.description().dimension(&run.spec.config) as usize;
         CandidateBuffer {
             at: None,
-            written: None,
-            genome: vec![0.0; dimension],
+            made: None,
+            // Of a proposal's candidates only those that are made take memory.
+            genome: if run.spec.plan.sweep().is_some() { vec![0.0; dimension] } else { Vec::new() },
             settings: run.spec.config.clone(),
             overrides: Vec::new(),
         }
     }
 
-    /// Writes the candidate out, unless it is there already.
-    fn write(&mut self, proposal: &Proposal, index: u32) {
-        if self.written != Some(index) {
-            self.written = None;
-            proposal.candidate(index, &mut self.genome);
-            self.written = Some(index);
-        }
+    /// The proposal and which of its candidates is at hand, if it is one of a proposal.
+    fn proposed<'a>(&self, job: &'a Job) -> Option<(&'a Proposal, u32)> {
+        Some((job.proposal.as_deref()?, self.at? as u32))
+    }
+
+    /// Makes the vector of a proposal's candidate, if it is not there.
+    fn make(&mut self, job: &Job) {
+        let Some((proposal, index)) = self.proposed(job).filter(|_| self.made != self.at) else { return };
+        self.genome.resize(proposal.dimension(), 0.0);
+        proposal.candidate(index, &mut self.genome);
+        self.made = self.at;
     }
 
     fn set(&mut self, job: &Job, candidate: u64) {
