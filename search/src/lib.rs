@@ -7,13 +7,17 @@ pub mod bounds;
 mod codec;
 pub mod designs;
 mod eigen;
+pub mod grain;
 pub mod noise;
 pub mod proposal;
 pub mod shaping;
+pub mod space;
 pub mod strategies;
 pub mod strategy;
 
 pub use bounds::Bounds;
 pub use designs::{Design, DesignDescription, DesignError};
+pub use grain::{Grain, GrainKind};
 pub use proposal::Proposal;
+pub use space::{Space, SpaceError};
 pub use strategy::{Problem, SnapshotError, StateHash, Strategy, StrategyDescription, StrategyError};

@@ -38,7 +38,9 @@ use tumble_domain::{Evolve, Kind, Parameter, Seed, Start, Value};
 
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
+use crate::grain::{Grain, GrainKind, all_real};
 use crate::proposal::DIMENSION_MAX;
+use crate::space::BOUNDS;
 use crate::strategy::{Problem, SnapshotError, StateHash, Strategy, StrategyDescription, StrategyError};
 
 /// The version of snapshots.
@@ -88,6 +90,30 @@ struct Order {
     /// The first centre, inside the bounds.
     start: Vec<f64>,
     settings: Settings,
+    /// How each element is divided; empty where all are real. Only kinds that the strategy searches.
+    grains: Vec<Grain>,
+}
+
+/// What strategies search beside real coordinates, which all do. It stands here and not in the descriptions, for `build`
+/// asks it before any strategy is asked, and most have nothing to say.
+const BESIDE_REALS: &[(&str, &[GrainKind])] = &[
+    ("cma-es", &[GrainKind::Integer]),
+    ("ga", &[GrainKind::Integer, GrainKind::Category]),
+    ("differential-evolution", &[GrainKind::Integer]),
+    ("pso", &[GrainKind::Integer]),
+    ("random", &[GrainKind::Integer, GrainKind::Category]),
+];
+
+/// The kinds of coordinates that the strategy of this name searches.
+pub fn searches(name: &str) -> Vec<GrainKind> {
+    let beside = BESIDE_REALS.iter().filter(|(strategy, _)| *strategy == name).flat_map(|(_, kinds)| *kinds);
+    std::iter::once(GrainKind::Real).chain(beside.copied()).collect()
+}
+
+/// The strategies that search all of these kinds of coordinates.
+pub fn searching(kinds: &[GrainKind]) -> Vec<&'static str> {
+    let able = |name: &str| kinds.iter().all(|kind| searches(name).contains(kind));
+    all().iter().map(|description| description.name).filter(|name| able(name)).collect()
 }
 
 /// Every strategy, in the order that help pages show them.
@@ -130,7 +156,8 @@ pub fn build(evolve: &Evolve, problem: &Problem) -> Result<Box<dyn Strategy>, St
     }
     let bounds = problem.bounds.map(|(low, high)| Bounds::try_new(low, high)).transpose()?;
     let start = first_centre(problem, bounds)?;
-    (entry.build)(Order { seed: problem.seed, population, bounds, start, settings })
+    let grains = divided(problem, description.name, &settings)?;
+    (entry.build)(Order { seed: problem.seed, population, bounds, start, settings, grains })
 }
 
 /// The strategy whose [`Strategy::snapshot`] these bytes are; it continues bit for bit.
@@ -181,6 +208,30 @@ fn find(name: &str) -> Result<(&'static Entry, &'static StrategyDescription), St
         .zip(all())
         .find(|(_, description)| description.name == name)
         .ok_or_else(|| StrategyError::Unknown(name.to_owned()))
+}
+
+/// The grains of a problem that has any but real ones, if the strategy can search them.
+fn divided(problem: &Problem, strategy: &str, settings: &Settings) -> Result<Vec<Grain>, StrategyError> {
+    if all_real(&problem.grains) {
+        return Ok(Vec::new());
+    }
+    if problem.grains.len() != problem.dimension || problem.bounds != Some(BOUNDS) {
+        return Err(StrategyError::Setting("divided coordinates lie between 0 and 1, each with its grain".into()));
+    }
+    let kinds: Vec<GrainKind> = problem.grains.iter().map(|grain| grain.kind()).collect();
+    if let Some(kind) = kinds.iter().find(|kind| !searches(strategy).contains(kind)) {
+        return Err(StrategyError::Grain {
+            strategy: strategy.to_owned(),
+            grain: kind.name(),
+            able: searching(&kinds).join(", "),
+        });
+    }
+    if kinds.contains(&GrainKind::Category) && settings.number("sigma").is_some() {
+        return Err(StrategyError::Setting(
+            "`sigma` is a distance from the start, and choices without an order have none: leave it out".into(),
+        ));
+    }
+    Ok(problem.grains.clone())
 }
 
 /// The first centre, one number for each element.

@@ -89,7 +89,7 @@ enum Optimiser {
 
 impl OpenAiEs {
     fn try_new(order: Order) -> Result<OpenAiEs, StrategyError> {
-        let Order { seed, population, bounds, start, settings } = order;
+        let Order { seed, population, bounds, start, settings, .. } = order;
         if !population.is_multiple_of(2) {
             return Err(StrategyError::Setting(format!(
                 "`population` is {population}, but open-ai-es tries candidates in pairs: make it even"
@@ -284,7 +284,8 @@ mod tests {
     fn build(start: Vec<f64>, population: u32, seed: u64, settings: &[(&str, Value)]) -> OpenAiEs {
         let given: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let settings = Settings::try_new(&describe(), &given).unwrap();
-        OpenAiEs::try_new(Order { seed: Seed(seed), population, bounds: None, start, settings }).unwrap()
+        OpenAiEs::try_new(Order { seed: Seed(seed), population, bounds: None, start, settings, grains: vec![] })
+            .unwrap()
     }
 
     /// `-Σ x²`, told generation after generation.
@@ -384,8 +385,14 @@ mod tests {
     #[test]
     fn an_odd_population_is_refused_with_the_reason() {
         let settings = Settings::try_new(&describe(), &[]).unwrap();
-        let refused =
-            OpenAiEs::try_new(Order { seed: Seed(0), population: 7, bounds: None, start: vec![0.0], settings });
+        let refused = OpenAiEs::try_new(Order {
+            seed: Seed(0),
+            population: 7,
+            bounds: None,
+            start: vec![0.0],
+            settings,
+            grains: vec![],
+        });
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("`population` is 7") && message.contains("even"), "{message}");
     }

@@ -52,7 +52,7 @@ pub(super) fn order(
     let given: Vec<_> = given.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let settings = Settings::try_new(description, &given).unwrap();
     let bounds = bounds.map(|(low, high)| Bounds::try_new(low, high).unwrap());
-    Order { seed: Seed(seed), population, bounds, start, settings }
+    Order { seed: Seed(seed), population, bounds, start, settings, grains: Vec::new() }
 }
 
 /// Values of the candidates of this generation.
