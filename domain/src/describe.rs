@@ -1,5 +1,6 @@
 //! How a pipeline describes itself, so that a run file can be checked and a table laid out without running anything.
 
+use crate::spec::{Axis, Plan};
 use crate::value::{Kind, Value};
 
 /// Whether more or less of a metric is better.
@@ -209,6 +210,17 @@ impl PipelineDescription {
             .and_then(Value::as_i64)
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(0)
+    }
+
+    /// What is recorded of a trial under this plan, in this order: what the worker reports of the axes that an evolution
+    /// searches, then the metrics; or what came of a whole evolution.
+    pub fn recorded(&self, plan: &Plan, objective: &Objective) -> PipelineDescription {
+        if matches!(plan, Plan::SweepOfEvolutions(..)) {
+            return self.nested(objective);
+        }
+        let axis = |axis: &Axis| Metric { name: axis.name.clone(), unit: String::new(), summary: String::new() };
+        let metrics = plan.evolved_axes().iter().map(axis).chain(self.metrics.iter().cloned()).collect();
+        PipelineDescription { metrics, ..self.clone() }
     }
 
     /// What a sweep of evolutions is, from the outside: the same parameters, no vector of its own, and as metrics what

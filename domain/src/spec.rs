@@ -47,6 +47,14 @@ impl Plan {
             Plan::Sweep(sweep) | Plan::SweepOfEvolutions(sweep, _) => Some(sweep),
         }
     }
+
+    /// The axes that an evolution searches and its table records. An evolution inside a trial records none of its own.
+    pub fn evolved_axes(&self) -> &[Axis] {
+        match self {
+            Plan::Evolve(evolve) => &evolve.axes,
+            Plan::Sweep(_) | Plan::SweepOfEvolutions(..) => &[],
+        }
+    }
 }
 
 /// The `[evolve]` section.
@@ -67,6 +75,8 @@ pub struct Evolve {
     pub trial_seeds: TrialSeeds,
     /// When to stop before the last generation.
     pub stop: StopRule,
+    /// What is searched, one coordinate for each axis; empty for the pipeline's genome.
+    pub axes: Vec<Axis>,
 }
 
 /// The first centre of an evolution.

@@ -83,17 +83,12 @@ impl NestedEvolution {
         metrics: &mut [f64],
     ) -> Result<(), Failure> {
         let evolve = overridden(&self.evolve, overrides)?;
-        let problem = Problem {
-            dimension: self.pipeline.dimension(settings) as usize,
-            shapes: self.pipeline.tensors(settings),
-            bounds: self.pipeline.genome.as_ref().and_then(|genome| genome.bounds),
-            start: evolve.start.clone(),
-            seed,
-        };
+        let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+        let problem = Problem::of(&evolve, &self.pipeline, settings, seed).map_err(|error| failed(&error))?;
         if problem.dimension == 0 {
             return Err(Failure::Failed("the candidates have no elements".into()));
         }
-        let mut strategy = strategies::build(&evolve, &problem).map_err(|e| Failure::Failed(e.to_string()))?;
+        let mut strategy = strategies::build(&evolve, &problem).map_err(|error| failed(&error))?;
         let goal = evolve.stop.objective.map(|x| self.direction.turn(x));
         let budget = evolve.stop.evaluations.unwrap_or(u64::MAX);
 
@@ -218,6 +213,7 @@ mod tests {
             start: Start::Everywhere(3.0),
             trial_seeds: TrialSeeds::Fresh,
             stop: StopRule::default(),
+            axes: Vec::new(),
         }
     }
 

@@ -116,6 +116,7 @@ pub(crate) fn meant(
             objective: typed.stop_objective.value().copied(),
             evaluations: typed.stop_evaluations.value().copied(),
         },
+        axes: Vec::new(),
     };
     Meant { evolve, places, strategy_at }
 }
@@ -296,8 +297,14 @@ pub(crate) fn check_builds(
     // The start was checked before, and its length may be another than the dimension built here.
     let dimension = dimension.min(BUILD_DIMENSION_MAX) as usize;
     // As one vector: what a strategy wants of tensors is right for any genome.
-    let problem =
-        |evolve: &Evolve| Problem { dimension, shapes: Vec::new(), bounds, start: evolve.start.clone(), seed: Seed(0) };
+    let problem = |evolve: &Evolve| Problem {
+        dimension,
+        shapes: Vec::new(),
+        bounds,
+        start: evolve.start.clone(),
+        seed: Seed(0),
+        grains: Vec::new(),
+    };
     for strategy in &found.chosen {
         let mut first = Evolve { strategy: strategy.name.to_owned(), start: Start::Middle, ..meant.evolve.clone() };
         let axes: Vec<&(Axis, At)> = (0..axes.len())

@@ -77,6 +77,7 @@ impl Scorer<'_> {
             bounds: description.genome.as_ref().and_then(|genome| genome.bounds),
             start: evolve.start.clone(),
             seed: spec.seed,
+            grains: Vec::new(),
         };
         let mut strategy = strategies::build(evolve, &problem).expect("the run file was understood");
         let mut evaluator = pipeline.evaluator();

@@ -231,6 +231,7 @@ impl Recorded {
             bounds: description.genome.as_ref().and_then(|genome| genome.bounds),
             start: evolve.start.clone(),
             seed: self.run.spec.seed,
+            grains: Vec::new(),
         };
         strategies::build(evolve, &problem).map_err(Failure::usage)
     }

@@ -429,8 +429,11 @@ mod tests {
             start: Start::Everywhere(0.25),
             trial_seeds: TrialSeeds::Fresh,
             stop: StopRule::default(),
+            axes: Vec::new(),
         };
-        let problem = Problem { dimension, bounds: Some((-1.0, 1.5)), start: Start::Everywhere(0.25), seed: Seed(5) };
+        let start = Start::Everywhere(0.25);
+        let problem =
+            Problem { dimension, shapes: vec![], bounds: Some((-1.0, 1.5)), start, seed: Seed(5), grains: vec![] };
         tumble_search::strategies::build(&evolve, &problem).expect("it can be built").ask()
     }
 

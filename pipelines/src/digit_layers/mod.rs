@@ -231,6 +231,7 @@ mod tests {
             start: Start::Middle,
             trial_seeds: TrialSeeds::PerGeneration,
             stop: StopRule::default(),
+            axes: Vec::new(),
         };
         let problem = Problem {
             dimension: description.dimension(settings) as usize,
@@ -238,6 +239,7 @@ mod tests {
             bounds: None,
             start: Start::Middle,
             seed: Seed(3),
+            grains: Vec::new(),
         };
         strategies::build(&evolve, &problem).unwrap()
     }

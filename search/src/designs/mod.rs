@@ -3,7 +3,7 @@
 //! A design is a rule, not a list: any value of any point is made from the point's index alone, in time that does not
 //! grow with the number of points, and nothing is kept for each point. So a sweep of 10¹² points costs no memory.
 
-mod axis;
+pub(crate) mod axis;
 mod branches;
 mod latin_hypercube;
 mod sobol;

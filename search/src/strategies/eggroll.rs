@@ -14,7 +14,7 @@ use super::frame::Frame;
 use super::optimiser::Optimiser;
 use super::{Entry, Order, SIGMA_BOUNDS, flag, integer, number, seal, snapshot_of, word};
 use crate::codec::{Reader, Writer};
-use crate::proposal::{Grain, Law, LowRank, Proposal, RANK_MAX};
+use crate::proposal::{Law, LowRank, NoiseKind, Proposal, RANK_MAX};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
 
@@ -127,7 +127,7 @@ impl Eggroll {
             mean: order.unfolded_start(),
             rank: settings.default_number("rank") as u32,
             sigma: settings.default_number("sigma"),
-            grain: Grain::Normal,
+            grain: NoiseKind::Normal,
             antithetic,
             freeze_vectors: settings.flag("freeze_vectors"),
             noise_generation: 0,
@@ -156,7 +156,7 @@ impl Eggroll {
         let law = LowRank::read(from, frame.dimension)?;
         let whole_pairs = !law.antithetic || frame.population.is_multiple_of(2);
         let whole_groups = group_size == 0 || frame.population.is_multiple_of(group_size);
-        if law.grain != Grain::Normal || !whole_pairs || !whole_groups {
+        if law.grain != NoiseKind::Normal || !whole_pairs || !whole_groups {
             return Err(SnapshotError::Damaged("the population, its groups or its noise are out of range"));
         }
         let optimiser = Optimiser::read(from, frame.dimension)?;

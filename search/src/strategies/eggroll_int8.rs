@@ -20,7 +20,7 @@ use super::frame::Frame;
 use super::{Entry, Order, flag, integer, number, seal, snapshot_of};
 use crate::codec::{Reader, Writer};
 use crate::noise;
-use crate::proposal::{Grain, Law, LowRank, Proposal, RANK_MAX, WHOLE};
+use crate::proposal::{Law, LowRank, NoiseKind, Proposal, RANK_MAX, WHOLE};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
 
@@ -112,7 +112,7 @@ impl EggrollInt8 {
             rank: settings.default_number("rank") as u32,
             // A power of two, made without rounding.
             sigma: libm::exp2(-4.0 - settings.default_number("sigma_shift")),
-            grain: Grain::Whole,
+            grain: NoiseKind::Whole,
             antithetic: true,
             freeze_vectors: settings.flag("freeze_vectors"),
             noise_generation: 0,
@@ -126,7 +126,7 @@ impl EggrollInt8 {
         let frame = Frame::read(from, 2)?;
         let (alpha, moved, noise_reuse) = (from.finite()?, from.finite()?, from.u32()?);
         let law = LowRank::read(from, frame.dimension)?;
-        if law.grain != Grain::Whole
+        if law.grain != NoiseKind::Whole
             || !law.antithetic
             || !frame.population.is_multiple_of(2)
             || !(0.0..=30.0).contains(&alpha)

@@ -42,8 +42,10 @@ use tumble_domain::{Evolve, Kind, Parameter, Seed, Shape, Start, Value};
 
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
+use crate::grain::{Grain, GrainKind, all_real};
 use crate::noise;
 use crate::proposal::{DIMENSION_MAX, TENSORS_MAX};
+use crate::space::BOUNDS;
 use crate::strategy::{Problem, SnapshotError, StateHash, Strategy, StrategyDescription, StrategyError};
 
 /// The version of snapshots.
@@ -99,6 +101,30 @@ struct Order {
     /// Where the centre of a restart is drawn from; without it, every restart begins where the first run began.
     redraw: Option<(f64, f64)>,
     settings: Settings,
+    /// How each element is divided; empty where all are real. Only kinds that the strategy searches.
+    grains: Vec<Grain>,
+}
+
+/// What strategies search beside real coordinates, which all do. It stands here and not in the descriptions, for `build`
+/// asks it before any strategy is asked, and most have nothing to say.
+const BESIDE_REALS: &[(&str, &[GrainKind])] = &[
+    ("cma-es", &[GrainKind::Integer]),
+    ("ga", &[GrainKind::Integer, GrainKind::Category]),
+    ("differential-evolution", &[GrainKind::Integer]),
+    ("pso", &[GrainKind::Integer]),
+    ("random", &[GrainKind::Integer, GrainKind::Category]),
+];
+
+/// The kinds of coordinates that the strategy of this name searches.
+pub fn searches(name: &str) -> Vec<GrainKind> {
+    let beside = BESIDE_REALS.iter().filter(|(strategy, _)| *strategy == name).flat_map(|(_, kinds)| *kinds);
+    std::iter::once(GrainKind::Real).chain(beside.copied()).collect()
+}
+
+/// The strategies that search all of these kinds of coordinates.
+pub fn searching(kinds: &[GrainKind]) -> Vec<&'static str> {
+    let able = |name: &str| kinds.iter().all(|kind| searches(name).contains(kind));
+    all().iter().map(|description| description.name).filter(|name| able(name)).collect()
 }
 
 /// Every strategy, in the order that help pages show them.
@@ -147,7 +173,8 @@ pub fn build(evolve: &Evolve, problem: &Problem) -> Result<Box<dyn Strategy>, St
         Start::Middle => problem.bounds,
         Start::Everywhere(_) | Start::At(_) => None,
     };
-    (entry.build)(Order { seed: problem.seed, population, bounds, shapes, start, redraw, settings })
+    let grains = divided(problem, description.name, &settings)?;
+    (entry.build)(Order { seed: problem.seed, population, bounds, shapes, start, redraw, settings, grains })
 }
 
 /// The strategy whose [`Strategy::snapshot`] these bytes are; it continues bit for bit.
@@ -214,6 +241,30 @@ fn shapes(problem: &Problem) -> Result<Vec<Shape>, StrategyError> {
         "a candidate has {dimension} numbers, but its {} tensors have {elements}: the pipeline's description is wrong",
         shapes.len()
     )))
+}
+
+/// The grains of a problem that has any but real ones, if the strategy can search them.
+fn divided(problem: &Problem, strategy: &str, settings: &Settings) -> Result<Vec<Grain>, StrategyError> {
+    if all_real(&problem.grains) {
+        return Ok(Vec::new());
+    }
+    if problem.grains.len() != problem.dimension || problem.bounds != Some(BOUNDS) {
+        return Err(StrategyError::Setting("divided coordinates lie between 0 and 1, each with its grain".into()));
+    }
+    let kinds: Vec<GrainKind> = problem.grains.iter().map(|grain| grain.kind()).collect();
+    if let Some(kind) = kinds.iter().find(|kind| !searches(strategy).contains(kind)) {
+        return Err(StrategyError::Grain {
+            strategy: strategy.to_owned(),
+            grain: kind.name(),
+            able: searching(&kinds).join(", "),
+        });
+    }
+    if kinds.contains(&GrainKind::Category) && settings.number("sigma").is_some() {
+        return Err(StrategyError::Setting(
+            "`sigma` is a distance from the start, and choices without an order have none: leave it out".into(),
+        ));
+    }
+    Ok(problem.grains.clone())
 }
 
 /// The first centre, one number for each element.

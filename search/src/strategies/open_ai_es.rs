@@ -202,6 +202,7 @@ mod tests {
             start,
             redraw: None,
             settings,
+            grains: vec![],
         })
         .unwrap()
     }
@@ -311,6 +312,7 @@ mod tests {
             start: vec![0.0],
             redraw: None,
             settings,
+            grains: vec![],
         });
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("`population` is 7") && message.contains("even"), "{message}");

@@ -58,7 +58,7 @@ pub(super) fn order(
     let settings = Settings::try_new(description, &given).unwrap();
     let bounds = bounds.map(|(low, high)| Bounds::try_new(low, high).unwrap());
     let shapes = vec![Shape::vector(start.len() as u32)];
-    Order { seed: Seed(seed), population, bounds, shapes, start, redraw: None, settings }
+    Order { seed: Seed(seed), population, bounds, shapes, start, redraw: None, settings, grains: Vec::new() }
 }
 
 /// Values of the candidates of this generation.

@@ -104,6 +104,7 @@ pub(crate) fn evolution(population: u32, generations: u32) -> RunSpec {
         start: Start::Everywhere(0.5),
         trial_seeds: TrialSeeds::Fresh,
         stop: StopRule::default(),
+        axes: Vec::new(),
     }))
 }
 
