@@ -476,6 +476,7 @@ mod tests {
             start: Start::Middle,
             trial_seeds: TrialSeeds::Fresh,
             stop: StopRule { objective: None, evaluations },
+            axes: Vec::new(),
         }
     }
 
