@@ -21,7 +21,11 @@ pub fn canonical(spec: &RunSpec, description: &PipelineDescription) -> String {
     out.key("replicates", spec.replicates);
     out.key("objective", Value::text(&spec.objective.as_written()));
     let axes = spec.plan.sweep().map_or(&[][..], |sweep| &sweep.axes);
-    let is_axis = |i: usize| axes.iter().any(|axis| axis.target == AxisTarget::Parameter(i));
+    let evolved = match &spec.plan {
+        Plan::Evolve(evolve) | Plan::SweepOfEvolutions(_, evolve) => &evolve.axes[..],
+        Plan::Sweep(_) => &[],
+    };
+    let is_axis = |i: usize| axes.iter().chain(evolved).any(|axis| axis.target == AxisTarget::Parameter(i));
     out.section("config");
     for (i, (parameter, value)) in description.parameters.iter().zip(&spec.config).enumerate() {
         // A parameter that is an axis has no place of its own: it would seem to be set twice.
@@ -85,6 +89,9 @@ fn evolve_section(evolve: &Evolve, axes: &[Axis], out: &mut Text) {
     if !stop.is_empty() {
         out.key("stop", format!("{{ {} }}", stop.join(", ")));
     }
+    if !evolve.axes.is_empty() {
+        axes_section("evolve.axes", &evolve.axes, out);
+    }
 }
 
 fn sweep_section(sweep: &Sweep, out: &mut Text) {
@@ -93,8 +100,12 @@ fn sweep_section(sweep: &Sweep, out: &mut Text) {
     if let Some(points) = sweep.points {
         out.key("points", points);
     }
-    out.section("sweep.axes");
-    for axis in &sweep.axes {
+    axes_section("sweep.axes", &sweep.axes, out);
+}
+
+fn axes_section(name: &str, axes: &[Axis], out: &mut Text) {
+    out.section(name);
+    for axis in axes {
         let interval = |form: &str, from: f64, to: f64, points: &Option<u64>| {
             let points = points.map_or(String::new(), |points| format!(", points = {points}"));
             format!("{{ {form} = {}{points} }}", number_list(&[from, to]))

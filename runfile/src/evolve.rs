@@ -5,7 +5,7 @@ use tumble_domain::{
     Value,
 };
 use tumble_search::proposal::DIMENSION_MAX;
-use tumble_search::{Problem, StrategyDescription, StrategyError, strategies};
+use tumble_search::{Grain, GrainKind, Problem, StrategyDescription, StrategyError, strategies};
 
 use crate::keys;
 use crate::problem::{At, Notes};
@@ -115,6 +115,7 @@ pub(crate) fn meant(
             objective: typed.stop_objective.value().copied(),
             evaluations: typed.stop_evaluations.value().copied(),
         },
+        axes: Vec::new(),
     };
     Meant { evolve, places, strategy_at }
 }
@@ -268,14 +269,19 @@ pub(crate) fn check_builds(
     meant: &Meant,
     found: &Strategies,
     axes: &[(Axis, At)],
+    evolved: &[(Axis, At)],
     dimension: u32,
     bounds: Option<(f64, f64)>,
     notes: &mut Notes<'_>,
 ) {
     // The start was checked before, and its length may be another than the dimension built here.
     let dimension = dimension.min(BUILD_DIMENSION_MAX) as usize;
-    let problem = Problem { dimension, bounds, start: Start::Middle, seed: Seed(0) };
+    let grains = evolved.iter().map(|(axis, _)| Grain::of(&axis.values)).collect();
+    let problem = Problem { dimension, bounds, start: Start::Middle, seed: Seed(0), grains };
     for strategy in &found.chosen {
+        if !check_grains(strategy, evolved, notes) {
+            continue;
+        }
         let mut first = Evolve { strategy: strategy.name.to_owned(), start: Start::Middle, ..meant.evolve.clone() };
         for (axis, _) in axes {
             if let Some(value) = samples(&axis.values).first() {
@@ -299,6 +305,23 @@ pub(crate) fn check_builds(
             }
         }
     }
+}
+
+/// Whether a strategy can search all of these axes; notes the first that it cannot.
+fn check_grains(strategy: &StrategyDescription, evolved: &[(Axis, At)], notes: &mut Notes<'_>) -> bool {
+    let kinds: Vec<GrainKind> = evolved.iter().map(|(axis, _)| Grain::of(&axis.values).kind()).collect();
+    let known = strategies::searches(strategy.name);
+    let Some(i) = kinds.iter().position(|kind| !known.contains(kind)) else { return true };
+    let (axis, at) = &evolved[i];
+    let what = match kinds[i] {
+        GrainKind::Category => "words without an order",
+        _ => "whole numbers, or steps in a list",
+    };
+    let message = format!("`{}` does not search axis `{}`: {what}", strategy.name, axis.name);
+    let able = strategies::searching(&kinds).join("`, `");
+    let fix = format!("take a strategy that searches all axes, of `{able}`, or remove the axis");
+    notes.report(at, &format!("evolve.axes.{}", axis.name), message, fix);
+    false
 }
 
 /// Gives one value of an axis to the evolution, as a trial at that point of the sweep does.

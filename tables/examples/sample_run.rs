@@ -36,6 +36,7 @@ fn evolution(dir: &Path) -> Result<(), Box<dyn Error>> {
         start: Start::Middle,
         trial_seeds: TrialSeeds::Fresh,
         stop: StopRule::default(),
+        axes: Vec::new(),
     };
     let layout = Layout::of(&spec("evolution", Plan::Evolve(evolve)), 0);
     let schema = TrialsSchema { evolves: true, axes: Vec::new(), metrics: vec!["value".to_owned()] };

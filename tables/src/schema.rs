@@ -60,7 +60,7 @@ pub const TRIAL_COLUMNS: [(&str, &str); 7] = [
 pub struct TrialsSchema {
     /// Whether the run evolves, and so has generations and candidates.
     pub evolves: bool,
-    /// The swept parameters, in the order of the run file.
+    /// What is swept, or searched by its axes, in the order of the run file.
     pub axes: Vec<(String, ColumnKind)>,
     /// The metrics, in the order of the pipeline's description.
     pub metrics: Vec<String>,

@@ -27,6 +27,7 @@ pub(crate) fn evolve_layout(population: u32, generations: u32, replicates: u32, 
         start: Start::Middle,
         trial_seeds,
         stop: StopRule::default(),
+        axes: Vec::new(),
     };
     Layout::of(&spec(Plan::Evolve(evolve), replicates), 0)
 }

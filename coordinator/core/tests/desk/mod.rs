@@ -103,6 +103,7 @@ pub(crate) fn evolution(population: u32, generations: u32) -> RunSpec {
         settings: vec![("sigma".into(), Value::Float(0.5))],
         start: Start::Everywhere(0.5),
         trial_seeds: TrialSeeds::Fresh,
+        axes: Vec::new(),
         stop: StopRule::default(),
     }))
 }
