@@ -187,6 +187,7 @@ mod tests {
             start: Start::Middle,
             trial_seeds: TrialSeeds::Fresh,
             stop: StopRule { objective: None, evaluations },
+            axes: Vec::new(),
         };
         let spec = RunSpec {
             name: String::new(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tumble_domain::{Layout, Outcomes, Plan, RunSpec, TrialAddress, TrialRange};
 use tumble_pipelines::Pipeline;
-use tumble_search::{Design, Proposal, StateHash};
+use tumble_search::{Design, Proposal, Space, StateHash};
 
 /// What reaches a worker.
 #[derive(Debug)]
@@ -131,7 +131,9 @@ pub struct OpenRun {
     pub design: Option<Design>,
     /// What evaluates it.
     pub pipeline: Arc<dyn Pipeline>,
-    /// How many metrics a trial has.
+    /// The space of the axes that it evolves, if it has any.
+    pub space: Option<Space>,
+    /// How many numbers are recorded of a trial: one for each axis of the space, then the metrics.
     pub metrics: usize,
 }
 
@@ -146,11 +148,15 @@ impl OpenRun {
             Some(sweep) => Some(Design::try_new(sweep, spec.seed).map_err(|error| error.to_string())?),
             None => None,
         };
+        let space = match spec.plan.evolved_axes() {
+            [] => None,
+            axes => Some(Space::try_new(axes).map_err(|error| error.to_string())?),
+        };
         let pipeline = pipelines.iter().find(|p| p.description().name == spec.pipeline);
         let pipeline = pipeline.ok_or_else(|| format!("this worker has no pipeline `{}`", spec.pipeline))?.clone();
         let metrics = understood.description.metrics.len();
         let layout = Layout::of(&spec, design.as_ref().map_or(0, Design::points));
-        Ok(OpenRun { id: run.clone(), spec, layout, design, pipeline, metrics })
+        Ok(OpenRun { id: run.clone(), spec, layout, design, pipeline, space, metrics })
     }
 }
 

@@ -1,6 +1,8 @@
 //! `tumble check`.
 
 use serde_json::json;
+use tumble_search::Grain;
+use tumble_search::space::wording;
 
 use tumble_runfile::Branch;
 
@@ -29,10 +31,13 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
         } else {
             String::new()
         };
+        let axes = spec.plan.evolved_axes().iter();
+        let space: Vec<String> = axes.map(|axis| format!("{} {}", axis.name, wording(&axis.values))).collect();
+        let space = if space.is_empty() { String::new() } else { format!("space     {}\n", space.join("; ")) };
         format!(
             "{} is a valid run of pipeline `{}`\n\
              trials    {} = {generations}{} candidates × {} replicates\n{branches}\
-             objective {}\n\
+             objective {}\n{space}\
              table     {} parts of up to {} rows, about {}\n\
              columns   {}\n",
             args.file.display(),
@@ -63,6 +68,10 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
             "parts": shape.parts,
             "part_rows": shape.part_rows,
             "bytes": shape.bytes,
+            "space": understood.spec.plan.evolved_axes().iter().map(|axis| json!({
+                "axis": axis.name, "values": wording(&axis.values), "grain": Grain::of(&axis.values).kind().name(),
+                "cells": Grain::of(&axis.values).cells(),
+            })).collect::<Vec<_>>(),
             "columns": shape.columns.iter().map(|c| json!({ "name": c.name, "type": c.kind.name(), "null": c.conditional })).collect::<Vec<_>>(),
             "canonical": canonical,
         })

@@ -296,7 +296,7 @@ impl Coordinator {
                     trials: 1,
                     metrics,
                     statuses: vec![Status::Failed],
-                    values: vec![f64::NAN; metrics as usize],
+                    values: run.unscored(range.start),
                     errors: vec![TrialError { offset: 0, message }],
                 };
                 let scored = Record::Scored { range, outcomes: Arc::new(outcomes) };

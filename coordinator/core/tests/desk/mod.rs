@@ -103,8 +103,8 @@ pub(crate) fn evolution(population: u32, generations: u32) -> RunSpec {
         settings: vec![("sigma".into(), Value::Float(0.5))],
         start: Start::Everywhere(0.5),
         trial_seeds: TrialSeeds::Fresh,
-        stop: StopRule::default(),
         axes: Vec::new(),
+        stop: StopRule::default(),
     }))
 }
 
