@@ -1,7 +1,7 @@
 //! The `[evolve]` section: which strategies run, with which settings, and whether they can be built at all.
 
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Evolve, GenomeLength, Kind, PipelineDescription, Seed, Start, StopRule, TrialSeeds,
+    Axis, AxisTarget, AxisValues, Condition, Evolve, GenomeLength, Kind, PipelineDescription, Seed, Start, StopRule, TrialSeeds,
     Value,
 };
 use tumble_search::proposal::DIMENSION_MAX;
@@ -190,19 +190,25 @@ pub(crate) fn dimensions(
     pipeline: &PipelineDescription,
     config: &[Option<Value>],
     axes: &[Axis],
+    conditions: &[Condition],
 ) -> Option<(u32, u32)> {
     let name = match &pipeline.genome.as_ref()?.length {
         GenomeLength::Fixed(length) => return Some((*length, *length)),
         GenomeLength::Parameter(name) => name,
     };
     let index = pipeline.parameter_index(name)?;
-    let axis = axes.iter().find(|a| a.target == AxisTarget::Parameter(index));
-    let lengths: Vec<i64> = match axis.map(|axis| &axis.values) {
+    let position = axes.iter().position(|a| a.target == AxisTarget::Parameter(index));
+    let axis = position.map(|position| &axes[position]);
+    let mut lengths: Vec<i64> = match axis.map(|axis| &axis.values) {
         None => config[index].iter().filter_map(Value::as_i64).collect(),
         Some(AxisValues::List(values)) => values.iter().filter_map(Value::as_i64).collect(),
         Some(AxisValues::Integers { from, to }) => vec![*from, *to],
         Some(AxisValues::Linear { .. } | AxisValues::Log { .. }) => Vec::new(),
     };
+    // Where the axis is not there, the default holds.
+    if conditions.iter().any(|condition| Some(condition.axis) == position) {
+        lengths.extend(config[index].iter().filter_map(Value::as_i64));
+    }
     let inside = |n: &i64| u32::try_from(*n).unwrap_or(if *n < 0 { 0 } else { u32::MAX });
     Some((inside(lengths.iter().min()?), inside(lengths.iter().max()?)))
 }

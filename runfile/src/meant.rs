@@ -50,9 +50,9 @@ pub(crate) fn understand(
         let meant = evolve::meant(section, found, &plain_axes, all, pipeline, notes);
         (section, found, meant)
     });
-    let swept = typed.sweep.written().and_then(|section| sweep::meant(section, &axes, conditions, notes));
+    let swept = typed.sweep.written().and_then(|section| sweep::meant(section, &axes, conditions.clone(), notes));
     let (pipeline, config) = (pipeline?, config?);
-    let dimensions = evolve::dimensions(pipeline, &config, &plain_axes);
+    let dimensions = evolve::dimensions(pipeline, &config, &plain_axes, &conditions);
     check_genome_axes(pipeline, &axes, dimensions, notes);
     if let (Some((section, found, meant)), Some(genome), Some(dimensions)) = (&mut meant, &pipeline.genome, dimensions)
     {
