@@ -7,6 +7,7 @@ mod exit;
 mod local;
 mod output;
 mod plot;
+mod points;
 mod progress;
 mod result;
 mod runfile;

@@ -192,14 +192,15 @@ pub(crate) fn dimensions(
     pipeline: &PipelineDescription,
     config: &[Option<Value>],
     axes: &[Axis],
+    conditions: &[Condition],
 ) -> Option<(u32, u32)> {
     match &pipeline.genome.as_ref()?.length {
         GenomeLength::Fixed(length) => Some((*length, *length)),
-        GenomeLength::Parameter(name) => lengths(name, pipeline, config, axes),
+        GenomeLength::Parameter(name) => lengths(name, pipeline, config, axes, conditions),
         GenomeLength::Tensors(tensors) => {
             let extent = |extent: &Extent| match extent {
                 Extent::Fixed(length) => Some((*length, *length)),
-                Extent::Parameter(name) => lengths(name, pipeline, config, axes),
+                Extent::Parameter(name) => lengths(name, pipeline, config, axes, conditions),
             };
             // More of any extent is more of the whole, so the ends of the parts are those of the sum.
             let (mut fewest, mut most) = (0u32, 0u32);
@@ -214,15 +215,26 @@ pub(crate) fn dimensions(
 }
 
 /// The least and the most that an integer parameter is anywhere in the run, as a length.
-fn lengths(name: &str, pipeline: &PipelineDescription, config: &[Option<Value>], axes: &[Axis]) -> Option<(u32, u32)> {
+fn lengths(
+    name: &str,
+    pipeline: &PipelineDescription,
+    config: &[Option<Value>],
+    axes: &[Axis],
+    conditions: &[Condition],
+) -> Option<(u32, u32)> {
     let index = pipeline.parameter_index(name)?;
-    let axis = axes.iter().find(|a| a.target == AxisTarget::Parameter(index));
-    let lengths: Vec<i64> = match axis.map(|axis| &axis.values) {
+    let position = axes.iter().position(|a| a.target == AxisTarget::Parameter(index));
+    let axis = position.map(|position| &axes[position]);
+    let mut lengths: Vec<i64> = match axis.map(|axis| &axis.values) {
         None => config[index].iter().filter_map(Value::as_i64).collect(),
         Some(AxisValues::List(values)) => values.iter().filter_map(Value::as_i64).collect(),
         Some(AxisValues::Integers { from, to }) => vec![*from, *to],
         Some(AxisValues::Linear { .. } | AxisValues::Log { .. }) => Vec::new(),
     };
+    // Where the axis is not there, the default holds.
+    if conditions.iter().any(|condition| Some(condition.axis) == position) {
+        lengths.extend(config[index].iter().filter_map(Value::as_i64));
+    }
     let inside = |n: &i64| u32::try_from(*n).unwrap_or(if *n < 0 { 0 } else { u32::MAX });
     Some((inside(lengths.iter().min()?), inside(lengths.iter().max()?)))
 }

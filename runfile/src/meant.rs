@@ -58,7 +58,7 @@ pub(crate) fn understand(
     let swept = typed.sweep.written().and_then(|section| sweep::meant(section, &axes, conditions.clone(), notes));
     let (pipeline, config) = (pipeline?, config?);
     let all_plain: Vec<Axis> = all_axes.iter().map(|(axis, _)| axis.clone()).collect();
-    let dimensions = evolve::dimensions(pipeline, &config, &all_plain);
+    let dimensions = evolve::dimensions(pipeline, &config, &all_plain, &conditions);
     check_genome_axes(pipeline, "sweep.axes", &axes, dimensions, notes);
     check_genome_axes(pipeline, "evolve.axes", &evolved, dimensions, notes);
     // What is searched: the axes of [evolve.axes] once all are right, else the genome.

@@ -70,6 +70,23 @@ function = ["sphere", "rosenbrock", "rastrigin"]
 "evolve.sigma" = [0.1, 0.3, 1.0, 3.0]
 "#;
 
+/// A grid in branches: 4 × 2 points of the sphere, 4 of each other function, and each of them twice. In three functions
+/// of which one has its own dimension, what an earlier candidate had must not stay.
+pub(crate) const BRANCHES: &str = r#"
+name = "branches"
+pipeline = "benchmark-functions"
+seed = 4
+replicates = 200
+[sweep]
+design = "grid"
+[sweep.axes]
+function = ["sphere", "rastrigin", "rosenbrock"]
+x0 = { linear = [-1.0, 1.0], points = 4, when = { function = ["sphere", "rosenbrock"] } }
+x1 = { values = [0.5, 2.0], when = { function = "sphere" } }
+dimension = { integers = [3, 6], when = { function = "rastrigin" } }
+x2 = [0.0, 0.25]
+"#;
+
 /// Students that learn from a teacher and a notebook.
 pub(crate) const GO_CLS: &str = r#"
 name = "students"

@@ -96,6 +96,7 @@ impl Draws {
             let samples = design != "grid";
             line(true, format!("[sweep]\ndesign = \"{design}\""));
             line(samples, format!("points = {}", 1 + self.below(2000)));
+            line(design == "latin-hypercube" && !self.often(), "criterion = \"maximin\"".to_owned());
             line(true, format!("[sweep.axes]\nnoise = {}", self.axis(samples)));
             line(evolves && strategy_is_axis, "evolve.strategy = [\"random\", \"cma-es\"]".to_owned());
             line(
@@ -105,7 +106,12 @@ impl Draws {
             line(evolves && self.often(), "\"evolve.population\" = { integers = [4, 20] }".to_owned());
             line(start_is_axis, format!("\"evolve.start\" = [{}, 0.25]", self.number()));
             line(!evolves, format!("x{} = {}", self.below(dimension), self.axis(samples)));
-            line(self.often(), format!("function = [\"{}\"]", self.pick(&["sphere", "ellipsoid", "rosenbrock"])));
+            let function = self.pick(&["sphere", "ellipsoid", "rosenbrock"]);
+            let has_function = self.often();
+            line(has_function, format!("function = [\"{function}\"]"));
+            let forms = ["{ values = [true, false], when", "{ values = true, when"];
+            let rotated = format!("rotated = {} = {{ function = \"{function}\" }} }}", self.pick(&forms));
+            line(has_function && self.often(), rotated);
         }
         line(true, "[limits]".to_owned());
         line(self.often(), format!("timeout = \"{}ms\"", 1 + self.below(u32::MAX - 1)));
