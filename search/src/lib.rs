@@ -7,6 +7,7 @@ pub mod bounds;
 mod codec;
 pub mod designs;
 mod eigen;
+pub mod memory;
 pub mod noise;
 pub mod parallel;
 pub mod proposal;

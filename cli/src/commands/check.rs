@@ -1,9 +1,12 @@
 //! `tumble check`.
 
 use serde_json::json;
+use tumble_search::memory::{Need, Place};
 
 use crate::args::CheckArgs;
 use crate::exit::{Exit, Failure};
+use crate::local::cores;
+use crate::memory;
 use crate::output::{Output, grouped, size};
 use crate::runfile;
 
@@ -11,6 +14,11 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     let understood = runfile::read(&args.file, &args.file_args.overrides, output)?;
     let canonical = tumble_runfile::canonical(&understood.spec, &understood.inner);
     let shape = tumble_runfile::summary(&understood);
+    let workers = u64::from(cores());
+    memory::check(&understood, workers, args.memory)?;
+    let need = Need::of(&understood.spec, &understood.inner);
+    let bytes = |place| need.as_ref().map_or(0, |need| need.bytes(place));
+    let (coordinator, worker) = (bytes(Place::Coordinator), bytes(Place::Worker { slots: 1 }));
     let text = if args.canonical {
         canonical.clone()
     } else {
@@ -26,6 +34,7 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
              trials    {} = {generations}{} candidates × {} replicates\n\
              objective {}\n\
              table     {} parts of up to {} rows, about {}\n\
+             memory    about {} for the strategy in the coordinator, {} in each slot of a worker\n\
              columns   {}\n",
             args.file.display(),
             spec.pipeline,
@@ -36,6 +45,8 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
             grouped(shape.parts),
             grouped(shape.part_rows),
             size(shape.bytes),
+            size(coordinator),
+            size(worker),
             columns.join(", "),
         )
     };
@@ -52,6 +63,7 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
             "parts": shape.parts,
             "part_rows": shape.part_rows,
             "bytes": shape.bytes,
+            "memory": { "coordinator_bytes": coordinator, "worker_bytes": worker },
             "columns": shape.columns.iter().map(|c| json!({ "name": c.name, "type": c.kind.name() })).collect::<Vec<_>>(),
             "canonical": canonical,
         })

@@ -32,7 +32,7 @@ pub(crate) fn strategies(name: Option<&str>, output: Output) -> Result<Exit, Fai
             output.result(strategy_page(found), || {
                 json!({
                     "name": found.name, "summary": found.summary, "advice": found.advice, "source": found.source,
-                    "cost": found.cost, "population": found.population,
+                    "cost": found.cost, "memory": found.memory, "population": found.population,
                     "parameters": found.parameters.iter().map(parameter_json).collect::<Vec<_>>(),
                 })
             });
@@ -103,12 +103,13 @@ fn pipeline_page(p: &PipelineDescription) -> String {
 
 fn strategy_page(s: &StrategyDescription) -> String {
     format!(
-        "{}: {}\n\nuse for     {}\nsource      {}\ncost        {}\npopulation  {}\n\nparameters of [evolve]\n{}",
+        "{}: {}\n\nuse for     {}\nsource      {}\ncost        {}\nmemory      numbers of 8 bytes: {}\npopulation  {}\n\nparameters of [evolve]\n{}",
         s.name,
         s.summary,
         s.advice,
         s.source,
         s.cost,
+        s.memory,
         s.population,
         parameter_list(&s.parameters)
     )
