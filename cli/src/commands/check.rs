@@ -19,6 +19,9 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     let need = Need::of(&understood.spec, &understood.inner);
     let bytes = |place| need.as_ref().map_or(0, |need| need.bytes(place));
     let (coordinator, worker) = (bytes(Place::Coordinator), bytes(Place::Worker { slots: 1 }));
+    let memory = need.as_ref().map_or(String::new(), |_| {
+        format!("memory    up to {} in the coordinator, {} in a slot of a worker\n", size(coordinator), size(worker))
+    });
     let text = if args.canonical {
         canonical.clone()
     } else {
@@ -34,8 +37,7 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
              trials    {} = {generations}{} candidates × {} replicates\n\
              objective {}\n\
              table     {} parts of up to {} rows, about {}\n\
-             memory    about {} for the strategy in the coordinator, {} in each slot of a worker\n\
-             columns   {}\n",
+             columns   {}\n{memory}",
             args.file.display(),
             spec.pipeline,
             grouped(shape.trials),
@@ -45,8 +47,6 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
             grouped(shape.parts),
             grouped(shape.part_rows),
             size(shape.bytes),
-            size(coordinator),
-            size(worker),
             columns.join(", "),
         )
     };
