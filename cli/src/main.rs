@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod exit;
 mod local;
+mod memory;
 mod output;
 mod plot;
 mod points;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tumble_domain::{Layout, Outcomes, Plan, RunSpec, TrialAddress, TrialRange};
 use tumble_pipelines::Pipeline;
+use tumble_search::memory::{Need, Place};
 use tumble_search::{Design, Proposal, Space, StateHash};
 
 /// What reaches a worker.
@@ -206,6 +207,7 @@ pub struct Worker {
     slots: Vec<Option<Job>>,
     queue: VecDeque<Grant>,
     leaving: bool,
+    memory_bytes_max: u64,
 }
 
 impl Worker {
@@ -219,14 +221,20 @@ impl Worker {
             slots: vec![None; slots],
             queue: VecDeque::new(),
             leaving: false,
+            memory_bytes_max: u64::MAX,
         }
+    }
+
+    /// The same, but it refuses runs whose strategy would need more memory, in bytes.
+    pub fn with_memory(self, memory_bytes_max: u64) -> Worker {
+        Worker { memory_bytes_max, ..self }
     }
 
     /// Takes one event. The only way in.
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Opened { run, run_toml } => match OpenRun::try_new(&run, &run_toml, &self.pipelines) {
+            Event::Opened { run, run_toml } => match self.open(&run, &run_toml) {
                 Ok(open) => drop(self.runs.insert(run, Arc::new(open))),
                 Err(reason) => actions.push(Action::Say(Say::CannotRun { run, reason })),
             },
@@ -324,6 +332,15 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn open(&self, run: &Arc<str>, run_toml: &str) -> Result<OpenRun, String> {
+        let open = OpenRun::try_new(run, run_toml, &self.pipelines)?;
+        if let Some(need) = Need::of(&open.spec, open.pipeline.description()) {
+            let place = Place::Worker { slots: self.slots.len() as u64 };
+            need.check(place, self.memory_bytes_max).map_err(|too_large| too_large.to_string())?;
+        }
+        Ok(open)
     }
 
     fn job(&self, grant: Grant) -> Result<Job, (Grant, String)> {

@@ -1,14 +1,16 @@
 //! `tumble check`.
 
 use serde_json::json;
-use tumble_search::Grain;
-use tumble_search::space::wording;
-
 use tumble_runfile::Branch;
+use tumble_search::Grain;
+use tumble_search::memory::{Need, Place};
+use tumble_search::space::wording;
 
 use crate::args::CheckArgs;
 use crate::commands::describe::value_json;
 use crate::exit::{Exit, Failure};
+use crate::local::cores;
+use crate::memory;
 use crate::output::{Output, grouped, size};
 use crate::runfile;
 
@@ -16,6 +18,14 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     let understood = runfile::read(&args.file, &args.file_args.overrides, output)?;
     let canonical = tumble_runfile::canonical(&understood.spec, &understood.inner);
     let shape = tumble_runfile::summary(&understood);
+    let workers = u64::from(cores());
+    memory::check(&understood, workers, args.memory)?;
+    let need = Need::of(&understood.spec, &understood.inner);
+    let bytes = |place| need.as_ref().map_or(0, |need| need.bytes(place));
+    let (coordinator, worker) = (bytes(Place::Coordinator), bytes(Place::Worker { slots: 1 }));
+    let memory = need.as_ref().map_or(String::new(), |_| {
+        format!("memory    up to {} in the coordinator, {} in a slot of a worker\n", size(coordinator), size(worker))
+    });
     let text = if args.canonical {
         canonical.clone()
     } else {
@@ -39,7 +49,7 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
              trials    {} = {generations}{} candidates × {} replicates\n{branches}\
              objective {}\n{space}\
              table     {} parts of up to {} rows, about {}\n\
-             columns   {}\n",
+             columns   {}\n{memory}",
             args.file.display(),
             spec.pipeline,
             grouped(shape.trials),
@@ -72,6 +82,7 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
                 "axis": axis.name, "values": wording(&axis.values), "grain": Grain::of(&axis.values).kind().name(),
                 "cells": Grain::of(&axis.values).cells(),
             })).collect::<Vec<_>>(),
+            "memory": { "coordinator_bytes": coordinator, "worker_bytes": worker },
             "columns": shape.columns.iter().map(|c| json!({ "name": c.name, "type": c.kind.name(), "null": c.conditional })).collect::<Vec<_>>(),
             "canonical": canonical,
         })

@@ -32,7 +32,8 @@ pub(crate) fn strategies(name: Option<&str>, output: Output) -> Result<Exit, Fai
             output.result(strategy_page(found), || {
                 json!({
                     "name": found.name, "summary": found.summary, "advice": found.advice, "source": found.source,
-                    "cost": found.cost, "population": found.population, "searches": searches(found.name),
+                    "cost": found.cost, "memory": found.memory, "population": found.population,
+                    "searches": searches(found.name),
                     "parameters": found.parameters.iter().map(parameter_json).collect::<Vec<_>>(),
                 })
             });
@@ -107,13 +108,14 @@ fn pipeline_page(p: &PipelineDescription) -> String {
 
 fn strategy_page(s: &StrategyDescription) -> String {
     format!(
-        "{}: {}\n\nuse for     {}\nsource      {}\ncost        {}\npopulation  {}\nsearches    {}\n\n\
-         parameters of [evolve]\n{}",
+        "{}: {}\n\nuse for     {}\nsource      {}\ncost        {}\nmemory      numbers of 8 bytes: {}\npopulation  {}\n\
+         searches    {}\n\nparameters of [evolve]\n{}",
         s.name,
         s.summary,
         s.advice,
         s.source,
         s.cost,
+        s.memory,
         s.population,
         searches(s.name).join(", "),
         parameter_list(&s.parameters)
