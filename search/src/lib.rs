@@ -13,9 +13,11 @@ pub mod proposal;
 pub mod shaping;
 pub mod strategies;
 pub mod strategy;
+pub mod told;
 
 pub use bounds::Bounds;
 pub use designs::{Design, DesignDescription, DesignError};
 pub use parallel::set_threads;
 pub use proposal::Proposal;
 pub use strategy::{Problem, SnapshotError, StateHash, Strategy, StrategyDescription, StrategyError};
+pub use told::{Told, ToldAs};
