@@ -28,7 +28,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Error> {
         std::fs::write(&file, run_file(dimension, generations))?;
         let mut tumble = Command::new(&cargo);
         tumble.args(["run", "--quiet", "-p", "tumble-cli", "--", "run"]).arg(&file).arg("--out").arg(&folder);
-        if !tumble.args(["--quiet", "--workers", &WORKERS.to_string()]).status()?.success() {
+        tumble.args(["--quiet", "--workers", &WORKERS.to_string()]).stdout(std::process::Stdio::null());
+        if !tumble.status()?.success() {
             return Err(format!("the run in {dimension} dimensions failed").into());
         }
         println!("{}", row(dimension, &folder)?);

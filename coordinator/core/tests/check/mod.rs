@@ -103,6 +103,10 @@ pub(crate) fn memory(coordinator: &Coordinator) {
         let holders = backlog.fresh.pieces() + backlog.suspects.len() + backlog.leases;
         let pieces = run.done.iter().filter(|done| done.start < run.scope().end).count();
         assert!(pieces <= holders + slots + 1, "`{}` keeps {pieces} ranges for {holders} holders", run.id);
+        if let Some(evolution) = &run.evolution {
+            let (told, proposal) = (evolution.told_bytes(), evolution.proposal().0.len());
+            assert!(told <= proposal, "`{}` keeps {told} bytes of what was told for a proposal of {proposal}", run.id);
+        }
     }
 }
 
