@@ -29,6 +29,7 @@ impl RunTables {
     /// The tables of this run.
     pub fn of(run: &Run) -> RunTables {
         let axes = run.spec.plan.sweep().map_or(&[][..], |sweep| &sweep.axes);
+        let conditions = run.spec.plan.sweep().map_or(&[][..], |sweep| &sweep.conditions);
         let kind = |target: &AxisTarget| match target {
             AxisTarget::Parameter(index) => column_kind(run.pipeline.parameters[*index].kind),
             AxisTarget::Genome(_) | AxisTarget::Start => ColumnKind::Float,
@@ -48,6 +49,7 @@ impl RunTables {
             schema: Arc::new(TrialsSchema {
                 evolves: run.evolution.is_some(),
                 axes: axes.iter().map(|axis| (axis.name.clone(), kind(&axis.target))).collect(),
+                conditional: conditions.iter().map(|condition| axes[condition.axis].name.clone()).collect(),
                 metrics: run.recorded.metrics.iter().map(|m| m.name.clone()).collect(),
             }),
             metadata: Arc::new(Metadata {
@@ -151,10 +153,13 @@ impl Job {
 fn axis_columns(tables: &RunTables, range: TrialRange) -> Result<Vec<AxisColumn>, TableError> {
     let Some(design) = tables.design() else { return Ok(Vec::new()) };
     let axes = tables.schema.axes.iter().enumerate();
-    axes.map(|(axis, (_, kind))| {
-        let mut column = AxisColumn::with_capacity(*kind, range.len() as usize);
+    axes.map(|(axis, (name, kind))| {
+        let mut column = match tables.schema.conditional.contains(name) {
+            true => AxisColumn::conditional(*kind, range.len() as usize),
+            false => AxisColumn::with_capacity(*kind, range.len() as usize),
+        };
         for trial in range.start..range.end {
-            column.push(&design.value(tables.layout.address(trial).candidate, axis))?;
+            column.push_point(design.value(tables.layout.address(trial).candidate, axis).as_ref())?;
         }
         Ok(column)
     })
@@ -329,7 +334,9 @@ fn champion_of_sweep(tables: &RunTables) -> Result<Option<Champion>, TableError>
         fitness,
         metric: tables.objective_metric.clone(),
         value: tables.direction.turn(fitness),
-        settings: settings.map(|(axis, (name, _))| (name.clone(), design.value(candidate, axis))).collect(),
+        settings: settings
+            .filter_map(|(axis, (name, _))| Some((name.clone(), design.value(candidate, axis)?)))
+            .collect(),
         genome: Vec::new(),
     }))
 }

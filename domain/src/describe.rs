@@ -1,5 +1,6 @@
 //! How a pipeline describes itself, so that a run file can be checked and a table laid out without running anything.
 
+use crate::spec::{Axis, Plan};
 use crate::value::{Kind, Value};
 
 /// Whether more or less of a metric is better.
@@ -77,6 +78,54 @@ pub enum GenomeLength {
     Fixed(u32),
     /// As many as this integer parameter says.
     Parameter(String),
+    /// The numbers of these tensors, one tensor after another, each by rows.
+    Tensors(Vec<Tensor>),
+}
+
+/// A matrix or a vector among the numbers of a genome.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// As the pipeline's own documents call it.
+    pub name: String,
+    /// How many rows.
+    pub rows: Extent,
+    /// How many columns; a vector has one.
+    pub columns: Extent,
+}
+
+/// How far a tensor goes in one direction.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Extent {
+    /// Always so far.
+    Fixed(u32),
+    /// As far as this integer parameter says.
+    Parameter(String),
+}
+
+/// The rows and columns of a tensor under some settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// How many rows.
+    pub rows: u32,
+    /// How many columns.
+    pub columns: u32,
+}
+
+impl Shape {
+    /// A vector of so many numbers.
+    pub fn vector(length: u32) -> Shape {
+        Shape { rows: length, columns: 1 }
+    }
+
+    /// How many numbers it has.
+    pub fn elements(self) -> u64 {
+        u64::from(self.rows) * u64::from(self.columns)
+    }
+
+    /// Whether it has more than one row and more than one column; what has not is a vector.
+    pub fn is_matrix(self) -> bool {
+        self.rows > 1 && self.columns > 1
+    }
 }
 
 /// The vector that an evolution searches.
@@ -130,14 +179,50 @@ impl PipelineDescription {
         match self.genome.as_ref().map(|g| &g.length) {
             None => 0,
             Some(GenomeLength::Fixed(n)) => *n,
-            Some(GenomeLength::Parameter(name)) => self
-                .parameter_index(name)
-                .and_then(|i| settings.get(i))
-                .and_then(Value::as_i64)
-                .and_then(|n| u32::try_from(n).ok())
-                .unwrap_or(0),
+            Some(GenomeLength::Parameter(name)) => self.length(name, settings),
+            Some(GenomeLength::Tensors(_)) => {
+                let elements = self.tensors(settings).into_iter().map(Shape::elements);
+                elements.fold(0u64, u64::saturating_add).try_into().unwrap_or(u32::MAX)
+            }
         }
     }
+
+    /// The shapes of the candidate's tensors under these settings, in their order; a genome that is not made of tensors is
+    /// one vector, and there is none when nothing can be evolved.
+    pub fn tensors(&self, settings: &[Value]) -> Vec<Shape> {
+        let extent = |extent: &Extent| match extent {
+            Extent::Fixed(n) => *n,
+            Extent::Parameter(name) => self.length(name, settings),
+        };
+        match self.genome.as_ref().map(|g| &g.length) {
+            None => Vec::new(),
+            Some(GenomeLength::Fixed(_) | GenomeLength::Parameter(_)) => vec![Shape::vector(self.dimension(settings))],
+            Some(GenomeLength::Tensors(tensors)) => {
+                tensors.iter().map(|t| Shape { rows: extent(&t.rows), columns: extent(&t.columns) }).collect()
+            }
+        }
+    }
+
+    /// The value of an integer parameter as a length; 0 where there is none.
+    fn length(&self, name: &str, settings: &[Value]) -> u32 {
+        self.parameter_index(name)
+            .and_then(|i| settings.get(i))
+            .and_then(Value::as_i64)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(0)
+    }
+
+    /// What is recorded of a trial under this plan, in this order: what the worker reports of the axes that an evolution
+    /// searches, then the metrics; or what came of a whole evolution.
+    pub fn recorded(&self, plan: &Plan, objective: &Objective) -> PipelineDescription {
+        if matches!(plan, Plan::SweepOfEvolutions(..)) {
+            return self.nested(objective);
+        }
+        let axis = |axis: &Axis| Metric { name: axis.name.clone(), unit: String::new(), summary: String::new() };
+        let metrics = plan.evolved_axes().iter().map(axis).chain(self.metrics.iter().cloned()).collect();
+        PipelineDescription { metrics, ..self.clone() }
+    }
+
     /// What a sweep of evolutions is, from the outside: the same parameters, no vector of its own, and as metrics what
     /// came of one whole evolution. It is steered by `best`, in the direction of the inner objective.
     pub fn nested(&self, objective: &Objective) -> PipelineDescription {
@@ -192,5 +277,24 @@ mod tests {
         assert_eq!((nested.metrics[0].unit.as_str(), nested.dimension(&[Value::Integer(4)])), ("J", 0));
         let names: Vec<&str> = nested.metrics.iter().map(|m| m.name.as_str()).collect();
         assert_eq!(names, ["best", "evaluations", "generations", "reached"]);
+
+        // The same walk with a matrix and two vectors, one of them lying.
+        let tensor = |rows, columns| Tensor { name: "w".into(), rows, columns };
+        let length = || Extent::Parameter("length".into());
+        let tensors = vec![
+            tensor(length(), Extent::Fixed(3)),
+            tensor(length(), Extent::Fixed(1)),
+            tensor(Extent::Fixed(1), Extent::Fixed(7)),
+        ];
+        let genome = inner.genome.clone().map(|genome| Genome { length: GenomeLength::Tensors(tensors), ..genome });
+        let layers = PipelineDescription { genome, ..inner.clone() };
+        let settings = [Value::Integer(4)];
+        assert_eq!(layers.dimension(&settings), 4 * 3 + 4 + 7);
+        let shapes = layers.tensors(&settings);
+        assert_eq!(shapes, [Shape { rows: 4, columns: 3 }, Shape::vector(4), Shape { rows: 1, columns: 7 }]);
+        assert_eq!(shapes.iter().map(|s| s.is_matrix()).collect::<Vec<_>>(), [true, false, false]);
+        assert_eq!(inner.tensors(&settings), [Shape::vector(4)]);
+        assert_eq!(nested.tensors(&settings), []);
+        assert_eq!(layers.dimension(&[Value::Integer(i64::from(u32::MAX))]), u32::MAX, "too long, and known to be");
     }
 }

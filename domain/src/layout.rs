@@ -184,6 +184,7 @@ mod tests {
             population: Some(population),
             generations,
             settings: Vec::new(),
+            axes: Vec::new(),
             start: Start::Middle,
             trial_seeds: TrialSeeds::Fresh,
             stop: StopRule { objective: None, evaluations },

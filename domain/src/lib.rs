@@ -12,13 +12,16 @@ pub mod seed;
 pub mod spec;
 pub mod value;
 
-pub use describe::{Direction, Genome, GenomeLength, Metric, Objective, Parameter, PipelineDescription};
+pub use describe::{
+    Direction, Extent, Genome, GenomeLength, Metric, Objective, Parameter, PipelineDescription, Shape, Tensor,
+};
 pub use layout::{Era, Layout, TrialAddress};
 pub use outcome::{Failure, Fitness, Outcomes, Status, TrialError, Unscored, fitness_of};
 pub use range::{RangeSet, TrialRange};
 pub use seed::Seed;
 pub use spec::{
-    Axis, AxisTarget, AxisValues, Evolve, Limits, OnFailure, Plan, RunSpec, Start, StopRule, Sweep, TrialSeeds,
+    Axis, AxisTarget, AxisValues, Condition, Criterion, Evolve, Limits, OnFailure, Plan, RunSpec, Start, StopRule,
+    Sweep, TrialSeeds,
 };
 pub use value::{Kind, Value};
 

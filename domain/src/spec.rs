@@ -47,6 +47,14 @@ impl Plan {
             Plan::Sweep(sweep) | Plan::SweepOfEvolutions(sweep, _) => Some(sweep),
         }
     }
+
+    /// The axes that an evolution searches and its table records. An evolution inside a trial records none of its own.
+    pub fn evolved_axes(&self) -> &[Axis] {
+        match self {
+            Plan::Evolve(evolve) => &evolve.axes,
+            Plan::Sweep(_) | Plan::SweepOfEvolutions(..) => &[],
+        }
+    }
 }
 
 /// The `[evolve]` section.
@@ -67,6 +75,8 @@ pub struct Evolve {
     pub trial_seeds: TrialSeeds,
     /// When to stop before the last generation.
     pub stop: StopRule,
+    /// What is searched, one coordinate for each axis; empty for the pipeline's genome.
+    pub axes: Vec<Axis>,
 }
 
 /// The first centre of an evolution.
@@ -114,14 +124,36 @@ pub struct StopRule {
 }
 
 /// The `[sweep]` section.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sweep {
     /// The design's name: `grid`, `random`, `latin-hypercube`, `sobol` or `list`.
     pub design: String,
     /// How many points a sampling design lays out. `None` for grid and list, whose axes say it.
     pub points: Option<u64>,
+    /// What a sampling design makes its points good at, beyond what it is; `None` for nothing in particular.
+    pub criterion: Option<Criterion>,
     /// The axes, in the order of the run file; in a grid the last one varies fastest.
     pub axes: Vec<Axis>,
+    /// Which axes are there at some points only, by rising axis; at most one condition for each.
+    pub conditions: Vec<Condition>,
+}
+
+/// What a sampling design makes its points good at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Criterion {
+    /// The closest two points are far apart.
+    Maximin,
+}
+
+/// An axis that is there only where another one has certain values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// The position of the axis that is there at some points only.
+    pub axis: usize,
+    /// The position of the axis that decides: an earlier one, of listed values or integers.
+    pub on: usize,
+    /// The values of that axis at which this one is there; at least one.
+    pub values: Vec<Value>,
 }
 
 /// One swept parameter.

@@ -5,6 +5,7 @@
 //! all chance is noise addressed by the trial's seed.
 
 pub mod benchmark_functions;
+pub mod digit_layers;
 mod draws;
 pub mod go_cls;
 pub mod nested;

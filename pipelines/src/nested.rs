@@ -8,7 +8,7 @@ use tumble_domain::{
     AxisTarget, Direction, Evolve, Failure, Fitness, Objective, OnFailure, PipelineDescription, Seed, Start, Value,
     fitness_of,
 };
-use tumble_search::{Problem, strategies};
+use tumble_search::{Problem, Proposal, strategies};
 
 use crate::pipeline::{Evaluator, Pipeline, Trial, Watch};
 
@@ -83,16 +83,12 @@ impl NestedEvolution {
         metrics: &mut [f64],
     ) -> Result<(), Failure> {
         let evolve = overridden(&self.evolve, overrides)?;
-        let problem = Problem {
-            dimension: self.pipeline.dimension(settings) as usize,
-            bounds: self.pipeline.genome.as_ref().and_then(|genome| genome.bounds),
-            start: evolve.start.clone(),
-            seed,
-        };
+        let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+        let problem = Problem::of(&evolve, &self.pipeline, settings, seed).map_err(|error| failed(&error))?;
         if problem.dimension == 0 {
             return Err(Failure::Failed("the candidates have no elements".into()));
         }
-        let mut strategy = strategies::build(&evolve, &problem).map_err(|e| Failure::Failed(e.to_string()))?;
+        let mut strategy = strategies::build(&evolve, &problem).map_err(|error| failed(&error))?;
         let goal = evolve.stop.objective.map(|x| self.direction.turn(x));
         let budget = evolve.stop.evaluations.unwrap_or(u64::MAX);
 
@@ -105,15 +101,17 @@ impl NestedEvolution {
             let proposal = strategy.ask();
             let mut fitness = Vec::with_capacity(strategy.population() as usize);
             for candidate in 0..strategy.population() {
-                proposal.candidate(candidate, &mut genome);
                 let inner = evolve.trial_seeds.seed(seed, strategy.generation(), u64::from(candidate), 0);
-                let trial = Trial { genome: &genome, settings, seed: inner, watch };
-                let scored = self.score(&trial, &mut inner_metrics).map_err(|failure| match failure {
-                    Failure::Failed(why) => {
-                        Failure::Failed(format!("candidate {candidate} of generation {}: {why}", strategy.generation()))
-                    }
-                    other => other,
-                })?;
+                let trial = Trial { genome: &[], settings, seed: inner, watch };
+                let proposed = (&proposal, candidate);
+                let scored =
+                    self.score(proposed, trial, &mut genome, &mut inner_metrics).map_err(|failure| match failure {
+                        Failure::Failed(why) => Failure::Failed(format!(
+                            "candidate {candidate} of generation {}: {why}",
+                            strategy.generation()
+                        )),
+                        other => other,
+                    })?;
                 if let Fitness::Scored(x) = scored {
                     best = Some(best.map_or(x, |b| b.max(x)));
                 }
@@ -134,9 +132,22 @@ impl NestedEvolution {
 
     /// The fitness of one candidate. What stops the whole trial is passed on; what only spoils the candidate counts as
     /// the run's policy says.
-    fn score(&mut self, trial: &Trial<'_>, metrics: &mut [f64]) -> Result<Fitness, Failure> {
+    fn score(
+        &mut self,
+        (proposal, index): (&Proposal, u32),
+        trial: Trial<'_>,
+        genome: &mut [f64],
+        metrics: &mut [f64],
+    ) -> Result<Fitness, Failure> {
         metrics.fill(f64::NAN);
-        let (value, why) = match self.evaluator.evaluate(trial, metrics) {
+        let result = match self.evaluator.evaluate_proposed(proposal, index, &trial, metrics) {
+            Some(result) => result,
+            None => {
+                proposal.candidate(index, genome);
+                self.evaluator.evaluate(&Trial { genome, ..trial }, metrics)
+            }
+        };
+        let (value, why) = match result {
             Ok(()) => (Some(metrics[self.objective]), None),
             Err(Failure::Failed(why)) => (None, Some(why)),
             Err(stop @ (Failure::TimedOut | Failure::Interrupted)) => return Err(stop),
@@ -202,6 +213,7 @@ mod tests {
             start: Start::Everywhere(3.0),
             trial_seeds: TrialSeeds::Fresh,
             stop: StopRule::default(),
+            axes: Vec::new(),
         }
     }
 

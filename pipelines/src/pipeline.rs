@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tumble_domain::{Failure, PipelineDescription, Seed, Value};
+use tumble_search::Proposal;
 
 /// A named computation.
 pub trait Pipeline: Send + Sync {
@@ -23,11 +24,27 @@ pub trait Evaluator: Send {
     /// The numbers depend on `trial.genome`, `trial.settings` and `trial.seed` alone. Long evaluations call
     /// [`Watch::check`] every few milliseconds and pass its failure on.
     fn evaluate(&mut self, trial: &Trial<'_>, metrics: &mut [f64]) -> Result<(), Failure>;
+
+    /// Scores one trial of an evolution from the proposal, without candidate `index` written out; `trial.genome` is empty.
+    /// `None`, which is the default, asks for the candidate and [`Evaluator::evaluate`].
+    ///
+    /// Which of the two it is depends on the pipeline, its settings and the proposal's law alone, never on the worker or on
+    /// what came before, for the two may differ in their last bits: every trial of a run goes the same way everywhere.
+    fn evaluate_proposed(
+        &mut self,
+        proposal: &Proposal,
+        index: u32,
+        trial: &Trial<'_>,
+        metrics: &mut [f64],
+    ) -> Option<Result<(), Failure>> {
+        let _ = (proposal, index, trial, metrics);
+        None
+    }
 }
 
 /// One trial, as an evaluator sees it.
 pub struct Trial<'a> {
-    /// The candidate's vector; empty for a pipeline without a genome.
+    /// The candidate's vector; empty for a pipeline without a genome, and where the candidate is not written out.
     pub genome: &'a [f64],
     /// One value for each parameter of the description, in its order; kinds, bounds and choices are already checked.
     pub settings: &'a [Value],

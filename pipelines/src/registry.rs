@@ -1,13 +1,19 @@
 //! The one list of built-in pipelines.
 
 use crate::benchmark_functions::BenchmarkFunctions;
+use crate::digit_layers::DigitLayers;
 use crate::go_cls::GoCls;
 use crate::pipeline::Pipeline;
 use crate::tiny_networks::TinyNetworks;
 
 /// Every built-in pipeline, in alphabetical order.
 pub fn all() -> Vec<Box<dyn Pipeline>> {
-    vec![Box::new(BenchmarkFunctions::new()), Box::new(GoCls::new()), Box::new(TinyNetworks::new())]
+    vec![
+        Box::new(BenchmarkFunctions::new()),
+        Box::new(DigitLayers::new()),
+        Box::new(GoCls::new()),
+        Box::new(TinyNetworks::new()),
+    ]
 }
 
 /// The pipeline of this name.

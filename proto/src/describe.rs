@@ -1,6 +1,8 @@
 //! Pipeline descriptions and values, to the wire and back.
 
-use tumble_domain::{Direction, Genome, GenomeLength, Kind, Metric, Objective, Parameter, PipelineDescription, Value};
+use tumble_domain::{
+    Direction, Extent, Genome, GenomeLength, Kind, Metric, Objective, Parameter, PipelineDescription, Tensor, Value,
+};
 
 use crate::{WireError, v1};
 
@@ -26,6 +28,9 @@ pub fn to_wire(description: &PipelineDescription) -> v1::PipelineDescription {
             length: Some(match &genome.length {
                 GenomeLength::Fixed(n) => v1::genome::Length::Fixed(*n),
                 GenomeLength::Parameter(name) => v1::genome::Length::Parameter(name.clone()),
+                GenomeLength::Tensors(tensors) => {
+                    v1::genome::Length::Tensors(v1::TensorList { items: tensors.iter().map(tensor_to_wire).collect() })
+                }
             }),
             bounds: genome.bounds.map(bounds_to_wire),
             summary: genome.summary.clone(),
@@ -43,6 +48,9 @@ pub fn from_wire(wire: v1::PipelineDescription) -> Result<PipelineDescription, W
             length: match genome.length.ok_or(WireError::Missing("genome.length"))? {
                 v1::genome::Length::Fixed(n) => GenomeLength::Fixed(n),
                 v1::genome::Length::Parameter(name) => GenomeLength::Parameter(name),
+                v1::genome::Length::Tensors(list) => GenomeLength::Tensors(
+                    list.items.into_iter().map(tensor_from_wire).collect::<Result<_, WireError>>()?,
+                ),
             },
             bounds: genome.bounds.map(|b| (b.least, b.most)),
             summary: genome.summary,
@@ -60,6 +68,38 @@ pub fn from_wire(wire: v1::PipelineDescription) -> Result<PipelineDescription, W
             direction: if objective.minimise { Direction::Minimise } else { Direction::Maximise },
         },
         genome,
+    })
+}
+
+fn tensor_to_wire(tensor: &Tensor) -> v1::Tensor {
+    v1::Tensor {
+        name: tensor.name.clone(),
+        rows: Some(extent_to_wire(&tensor.rows)),
+        columns: Some(extent_to_wire(&tensor.columns)),
+    }
+}
+
+fn tensor_from_wire(wire: v1::Tensor) -> Result<Tensor, WireError> {
+    Ok(Tensor {
+        name: wire.name,
+        rows: extent_from_wire(wire.rows, "tensor.rows")?,
+        columns: extent_from_wire(wire.columns, "tensor.columns")?,
+    })
+}
+
+fn extent_to_wire(extent: &Extent) -> v1::Extent {
+    v1::Extent {
+        kind: Some(match extent {
+            Extent::Fixed(n) => v1::extent::Kind::Fixed(*n),
+            Extent::Parameter(name) => v1::extent::Kind::Parameter(name.clone()),
+        }),
+    }
+}
+
+fn extent_from_wire(wire: Option<v1::Extent>, field: &'static str) -> Result<Extent, WireError> {
+    Ok(match wire.and_then(|wire| wire.kind).ok_or(WireError::Missing(field))? {
+        v1::extent::Kind::Fixed(n) => Extent::Fixed(n),
+        v1::extent::Kind::Parameter(name) => Extent::Parameter(name),
     })
 }
 
@@ -162,6 +202,18 @@ mod tests {
                 summary: "where".into(),
             }),
         };
-        assert_eq!(from_wire(to_wire(&description)), Ok(description));
+        assert_eq!(from_wire(to_wire(&description)), Ok(description.clone()));
+
+        let tensors =
+            vec![Tensor { name: "w1".into(), rows: Extent::Fixed(784), columns: Extent::Parameter("hidden".into()) }];
+        let genome = description.genome.clone().map(|g| Genome { length: GenomeLength::Tensors(tensors), ..g });
+        let layers = PipelineDescription { genome, ..description };
+        assert_eq!(from_wire(to_wire(&layers)), Ok(layers.clone()));
+        let mut wire = to_wire(&layers);
+        if let Some(v1::genome::Length::Tensors(list)) = wire.genome.as_mut().and_then(|genome| genome.length.as_mut())
+        {
+            list.items[0].columns = None;
+        }
+        assert_eq!(from_wire(wire), Err(WireError::Missing("tensor.columns")));
     }
 }

@@ -4,6 +4,7 @@ use tumble_domain::{AxisTarget, AxisValues, Kind, Parameter, PipelineDescription
 use tumble_search::StrategyDescription;
 use tumble_search::strategies::POPULATION_MAX;
 
+use crate::conditions;
 use crate::problem::{At, Notes};
 use crate::settings::checked;
 use crate::tree::{Item, Node, Table};
@@ -28,11 +29,14 @@ pub(crate) struct Sweepable<'a> {
 /// What an axis sets, and what may stand there.
 pub(crate) struct Target {
     pub(crate) target: AxisTarget,
-    parameter: Parameter,
+    pub(crate) parameter: Parameter,
 }
 
 /// The forms of an axis that is a section.
-const FORMS: [&str; 3] = ["linear", "log", "integers"];
+const FORMS: [&str; 4] = ["linear", "log", "integers", "values"];
+
+/// What stands beside the form.
+const BESIDE: [&str; 2] = ["points", "when"];
 
 impl Sweepable<'_> {
     /// What the axis of this name sets, or `None` once the problem is noted.
@@ -121,6 +125,9 @@ impl Sweepable<'_> {
         if !self.strategies_known {
             return None;
         }
+        // A setting that is there for some strategies only is a setting of those.
+        let strategies: Vec<&StrategyDescription> =
+            strategies.iter().copied().filter(|s| conditions::is_there_for(axis, s.name)).collect();
         let found = strategies.iter().map(|s| s.parameters.iter().find(|p| p.name == setting));
         if let Some(stranger) = strategies.iter().find(|s| s.parameters.iter().all(|p| p.name != setting)) {
             let known: Vec<&str> = stranger.parameters.iter().map(|p| p.name.as_str()).collect();
@@ -159,9 +166,11 @@ impl Sweepable<'_> {
         let (name, path) = (&axis.name, axis.path());
         let mut forms = table.entries.iter().filter(|e| FORMS.contains(&e.name.as_str()));
         let (form, second) = (forms.next(), forms.next());
-        if let Some(stranger) = table.entries.iter().find(|e| e.name != "points" && !FORMS.contains(&e.name.as_str())) {
+        if let Some(stranger) =
+            table.entries.iter().find(|e| ![&BESIDE[..], &FORMS].concat().contains(&e.name.as_str()))
+        {
             let (what, known) = match form {
-                Some(_) => ("key", &["points"][..]),
+                Some(_) => ("key", &BESIDE[..]),
                 None => ("axis form", &FORMS[..]),
             };
             let message = format!("unknown {what} `{}` in axis `{name}`", stranger.name);
@@ -182,6 +191,17 @@ impl Sweepable<'_> {
             let message = format!("axis `{name}` has both `{}` and `{}`", form.name, second.name);
             notes.report(&second.at, &path, message, "remove one of the two");
             return None;
+        }
+        if form.name == "values" {
+            if let Some(points) = table.get("points") {
+                let message = format!("`points` does not go with `values` in axis `{name}`");
+                notes.report(&points.at, &format!("{path}.points"), message, "remove it: every value is a point");
+                return None;
+            }
+            return match &form.node.item {
+                Item::List(items) => list(axis, items, parameter, notes).map(AxisValues::List),
+                _ => checked(&form.node, parameter, &path, notes).map(|value| AxisValues::List(vec![value])),
+            };
         }
         let is_integers = form.name == "integers";
         let fits = match parameter.kind {

@@ -7,7 +7,7 @@ use tumble_search::strategies;
 
 use crate::duration::format_duration;
 use crate::wording::number_list;
-use crate::words::{ON_FAILURE, TRIAL_SEEDS, word_for};
+use crate::words::{CRITERIA, ON_FAILURE, TRIAL_SEEDS, word_for};
 
 /// Writes a run as a run file in which every default stands; the same run always gives the same bytes, and reading them
 /// back gives the same run. What a formula decides stands as a comment.
@@ -20,8 +20,12 @@ pub fn canonical(spec: &RunSpec, description: &PipelineDescription) -> String {
     out.key("seed", spec.seed.0);
     out.key("replicates", spec.replicates);
     out.key("objective", Value::text(&spec.objective.as_written()));
-    let axes = spec.plan.sweep().map_or(&[][..], |sweep| &sweep.axes);
-    let is_axis = |i: usize| axes.iter().any(|axis| axis.target == AxisTarget::Parameter(i));
+    // An axis that is there at some points only leaves the others to its section.
+    let always: Vec<Axis> = spec.plan.sweep().map_or(Vec::new(), |sweep| {
+        let is_conditional = |position| sweep.conditions.iter().any(|condition| condition.axis == position);
+        sweep.axes.iter().enumerate().filter(|(i, _)| !is_conditional(*i)).map(|(_, axis)| axis.clone()).collect()
+    });
+    let is_axis = |i: usize| always.iter().any(|axis| axis.target == AxisTarget::Parameter(i));
     out.section("config");
     for (i, (parameter, value)) in description.parameters.iter().zip(&spec.config).enumerate() {
         // A parameter that is an axis has no place of its own: it would seem to be set twice.
@@ -30,10 +34,10 @@ pub fn canonical(spec: &RunSpec, description: &PipelineDescription) -> String {
         }
     }
     match &spec.plan {
-        Plan::Evolve(evolve) => evolve_section(evolve, axes, &mut out),
+        Plan::Evolve(evolve) => evolve_section(evolve, &always, &mut out),
         Plan::Sweep(sweep) => sweep_section(sweep, &mut out),
         Plan::SweepOfEvolutions(sweep, evolve) => {
-            evolve_section(evolve, axes, &mut out);
+            evolve_section(evolve, &always, &mut out);
             sweep_section(sweep, &mut out);
         }
     }
@@ -95,19 +99,36 @@ fn sweep_section(sweep: &Sweep, out: &mut Text) {
     if let Some(points) = sweep.points {
         out.key("points", points);
     }
+    if let Some(criterion) = sweep.criterion {
+        out.key("criterion", Value::text(word_for(criterion, &CRITERIA)));
+    }
     out.section("sweep.axes");
-    for axis in &sweep.axes {
+    for (position, axis) in sweep.axes.iter().enumerate() {
+        let condition = sweep.conditions.iter().find(|condition| condition.axis == position);
+        let when = condition.map_or(String::new(), |condition| {
+            let on = name_as_key(&sweep.axes[condition.on].name);
+            format!(", when = {{ {on} = {} }}", Value::List(condition.values.clone()))
+        });
         let interval = |form: &str, from: f64, to: f64, points: &Option<u64>| {
             let points = points.map_or(String::new(), |points| format!(", points = {points}"));
-            format!("{{ {form} = {}{points} }}", number_list(&[from, to]))
+            format!("{{ {form} = {}{points}{when} }}", number_list(&[from, to]))
         };
         match &axis.values {
-            AxisValues::List(values) => out.key(&axis.name, Value::List(values.clone())),
+            AxisValues::List(values) if condition.is_none() => out.key(&axis.name, Value::List(values.clone())),
+            AxisValues::List(values) => {
+                out.key(&axis.name, format!("{{ values = {}{when} }}", Value::List(values.clone())));
+            }
             AxisValues::Linear { from, to, points } => out.key(&axis.name, interval("linear", *from, *to, points)),
             AxisValues::Log { from, to, points } => out.key(&axis.name, interval("log", *from, *to, points)),
-            AxisValues::Integers { from, to } => out.key(&axis.name, format!("{{ integers = [{from}, {to}] }}")),
+            AxisValues::Integers { from, to } => out.key(&axis.name, format!("{{ integers = [{from}, {to}]{when} }}")),
         }
     }
+}
+
+/// A name as the key of a line, in quotes if it needs them.
+fn name_as_key(name: &str) -> String {
+    let is_bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if is_bare { name.to_owned() } else { Value::text(name).to_string() }
 }
 
 /// TOML in the making.
@@ -120,12 +141,7 @@ impl Text {
     }
 
     fn key(&mut self, name: &str, value: impl std::fmt::Display) {
-        let is_bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-        if is_bare {
-            self.line(format_args!("{name} = {value}"));
-        } else {
-            self.line(format_args!("{} = {value}", Value::text(name)));
-        }
+        self.line(format_args!("{} = {value}", name_as_key(name)));
     }
 
     /// What holds without being set.

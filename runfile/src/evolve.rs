@@ -1,8 +1,8 @@
 //! The `[evolve]` section: which strategies run, with which settings, and whether they can be built at all.
 
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Evolve, GenomeLength, Kind, PipelineDescription, Seed, Start, StopRule, TrialSeeds,
-    Value,
+    Axis, AxisTarget, AxisValues, Condition, Evolve, Extent, GenomeLength, Kind, PipelineDescription, Seed, Start,
+    StopRule, TrialSeeds, Value,
 };
 use tumble_search::proposal::DIMENSION_MAX;
 use tumble_search::{Problem, StrategyDescription, StrategyError, strategies};
@@ -116,6 +116,7 @@ pub(crate) fn meant(
             objective: typed.stop_objective.value().copied(),
             evaluations: typed.stop_evaluations.value().copied(),
         },
+        axes: Vec::new(),
     };
     Meant { evolve, places, strategy_at }
 }
@@ -192,10 +193,28 @@ pub(crate) fn dimensions(
     config: &[Option<Value>],
     axes: &[Axis],
 ) -> Option<(u32, u32)> {
-    let name = match &pipeline.genome.as_ref()?.length {
-        GenomeLength::Fixed(length) => return Some((*length, *length)),
-        GenomeLength::Parameter(name) => name,
-    };
+    match &pipeline.genome.as_ref()?.length {
+        GenomeLength::Fixed(length) => Some((*length, *length)),
+        GenomeLength::Parameter(name) => lengths(name, pipeline, config, axes),
+        GenomeLength::Tensors(tensors) => {
+            let extent = |extent: &Extent| match extent {
+                Extent::Fixed(length) => Some((*length, *length)),
+                Extent::Parameter(name) => lengths(name, pipeline, config, axes),
+            };
+            // More of any extent is more of the whole, so the ends of the parts are those of the sum.
+            let (mut fewest, mut most) = (0u32, 0u32);
+            for tensor in tensors {
+                let (rows, columns) = (extent(&tensor.rows)?, extent(&tensor.columns)?);
+                fewest = fewest.saturating_add(rows.0.saturating_mul(columns.0));
+                most = most.saturating_add(rows.1.saturating_mul(columns.1));
+            }
+            Some((fewest, most))
+        }
+    }
+}
+
+/// The least and the most that an integer parameter is anywhere in the run, as a length.
+fn lengths(name: &str, pipeline: &PipelineDescription, config: &[Option<Value>], axes: &[Axis]) -> Option<(u32, u32)> {
     let index = pipeline.parameter_index(name)?;
     let axis = axes.iter().find(|a| a.target == AxisTarget::Parameter(index));
     let lengths: Vec<i64> = match axis.map(|axis| &axis.values) {
@@ -270,22 +289,35 @@ pub(crate) fn check_builds(
     meant: &Meant,
     found: &Strategies,
     axes: &[(Axis, At)],
+    conditions: &[Condition],
     dimension: u32,
     bounds: Option<(f64, f64)>,
     notes: &mut Notes<'_>,
 ) {
     // The start was checked before, and its length may be another than the dimension built here.
     let dimension = dimension.min(BUILD_DIMENSION_MAX) as usize;
-    let problem = |evolve: &Evolve| Problem { dimension, bounds, start: evolve.start.clone(), seed: Seed(0) };
+    // As one vector: what a strategy wants of tensors is right for any genome.
+    let problem = |evolve: &Evolve| Problem {
+        dimension,
+        shapes: Vec::new(),
+        bounds,
+        start: evolve.start.clone(),
+        seed: Seed(0),
+        grains: Vec::new(),
+    };
     for strategy in &found.chosen {
         let mut first = Evolve { strategy: strategy.name.to_owned(), start: Start::Middle, ..meant.evolve.clone() };
-        for (axis, _) in axes {
+        let axes: Vec<&(Axis, At)> = (0..axes.len())
+            .filter(|position| is_there_for(*position, strategy.name, axes, conditions))
+            .map(|position| &axes[position])
+            .collect();
+        for (axis, _) in &axes {
             if let Some(value) = samples(&axis.values).first() {
                 set(&mut first, axis, value);
             }
         }
         if let Err(error) = build(&first, &problem(&first)) {
-            report_build(meant, strategy, axes, &error, notes);
+            report_build(meant, strategy, &axes, &error, notes);
             continue;
         }
         // One axis at a time: what only a combination breaks is left to the trial that meets it.
@@ -301,6 +333,15 @@ pub(crate) fn check_builds(
             }
         }
     }
+}
+
+/// Whether an axis is there for a strategy, as far as its own condition speaks of strategies.
+fn is_there_for(position: usize, strategy: &str, axes: &[(Axis, At)], conditions: &[Condition]) -> bool {
+    let condition = conditions.iter().find(|condition| condition.axis == position);
+    condition.is_none_or(|condition| {
+        axes[condition.on].0.target != AxisTarget::Strategy
+            || condition.values.iter().any(|value| value.as_text() == Some(strategy))
+    })
 }
 
 /// Gives one value of an axis to the evolution, as a trial at that point of the sweep does.
@@ -340,7 +381,7 @@ fn samples(values: &AxisValues) -> Vec<Value> {
 fn report_build(
     meant: &Meant,
     strategy: &StrategyDescription,
-    axes: &[(Axis, At)],
+    axes: &[&(Axis, At)],
     error: &StrategyError,
     notes: &mut Notes<'_>,
 ) {

@@ -32,7 +32,7 @@ const fn key(
 
 /// The keys, in the order in which a run file is written back. The parameters of the pipeline stand in `[config]`, those
 /// of the strategy in `[evolve]` beside these.
-pub const KEYS: [Key; 24] = [
+pub const KEYS: [Key; 26] = [
     key("", "name", "text of a-z, 0-9 and -", "the pipeline's name", "Becomes part of the run's folder."),
     key("", "pipeline", "text", "none: it must be there", "Which pipeline evaluates."),
     key("", "seed", "integer", "0", "The root of all randomness."),
@@ -69,6 +69,20 @@ pub const KEYS: [Key; 24] = [
         "integer",
         "none: designs that sample need it",
         "How many candidates a sampling design lays out.",
+    ),
+    key(
+        "sweep",
+        "criterion",
+        "maximin",
+        "none",
+        "What a `latin-hypercube` is chosen for: with `maximin` its closest points are far apart.",
+    ),
+    key(
+        "sweep",
+        "file",
+        "path of a .csv or .parquet file",
+        "none",
+        "Of a `list`: a file with a column for each axis and a row for each point; its values become the axes.",
     ),
     key("sweep", "axes", "section", "none: it must be there", "What is swept: one entry for each axis."),
     key("limits", "timeout", "duration", "no limit", "The longest a single trial may take."),

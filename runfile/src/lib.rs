@@ -7,6 +7,7 @@
 
 mod axes;
 mod canonical;
+mod conditions;
 mod duration;
 mod evolve;
 mod keys;
@@ -27,7 +28,7 @@ pub use duration::{DurationError, format_duration, parse_duration};
 pub use keys::{KEYS, Key};
 pub use meant::RESERVED_COLUMNS;
 pub use problem::{Place, Problem, Problems};
-pub use shape::{Column, ColumnKind, Shape, summary};
+pub use shape::{Branch, Column, ColumnKind, Shape, summary};
 
 use problem::Notes;
 use typed::Typed;

@@ -1,13 +1,14 @@
 //! What the run file means: names looked up, defaults filled in, sections held against each other.
 
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Direction, Evolve, Limits, Objective, OnFailure, PipelineDescription, Plan, RunSpec,
-    Seed, Value,
+    Axis, AxisTarget, AxisValues, Condition, Direction, Evolve, Limits, Objective, OnFailure, PipelineDescription,
+    Plan, RunSpec, Seed, Value,
 };
 use tumble_search::{StrategyDescription, strategies};
 
 use crate::Understood;
 use crate::axes::Sweepable;
+use crate::conditions::{self, Earlier};
 use crate::evolve::{self, Strategies};
 use crate::keys;
 use crate::problem::{At, Notes};
@@ -40,7 +41,7 @@ pub(crate) fn understand(
     let typed_axes = typed.sweep.value().and_then(|s| s.axes.value()).map_or(&[][..], |axes| &axes[..]);
     let strategy_axis = typed_axes.iter().find(|axis| axis.name == "evolve.strategy");
     let found = typed.evolve.written().map(|section| evolve::strategies_of(section, strategy_axis, all, notes));
-    let axes = axes(typed, typed_axes, pipeline, found.as_ref(), all, notes);
+    let (axes, conditions) = axes(typed, typed_axes, pipeline, found.as_ref(), all, notes);
     check_columns(typed, pipeline, objective.as_ref(), &axes, notes);
     let plain_axes: Vec<Axis> = axes.iter().map(|(axis, _)| axis.clone()).collect();
     let config = config(typed, pipeline, typed_axes, &axes, notes);
@@ -49,7 +50,7 @@ pub(crate) fn understand(
         let meant = evolve::meant(section, found, &plain_axes, all, pipeline, notes);
         (section, found, meant)
     });
-    let swept = typed.sweep.written().and_then(|section| sweep::meant(section, &axes, notes));
+    let swept = typed.sweep.written().and_then(|section| sweep::meant(section, &axes, conditions.clone(), notes));
     let (pipeline, config) = (pipeline?, config?);
     let dimensions = evolve::dimensions(pipeline, &config, &plain_axes);
     check_genome_axes(pipeline, &axes, dimensions, notes);
@@ -64,7 +65,7 @@ pub(crate) fn understand(
                 // What it refuses is told when the strategy is built.
                 meant.evolve.population = formula.ok();
             }
-            evolve::check_builds(meant, found, &axes, dimensions.0, genome.bounds, notes);
+            evolve::check_builds(meant, found, &axes, &conditions, dimensions.0, genome.bounds, notes);
         }
     }
     let config: Vec<Value> = config.into_iter().collect::<Option<_>>()?;
@@ -215,7 +216,8 @@ fn check_plan_is_given(typed: &Typed<'_>, pipeline: Option<&PipelineDescription>
     }
 }
 
-/// The axes that are right, each with the place of its key.
+/// The axes that are right, each with the place of its key, and the conditions of those that are there at some points
+/// only.
 fn axes(
     typed: &Typed<'_>,
     typed_axes: &[TypedAxis<'_>],
@@ -223,7 +225,7 @@ fn axes(
     found: Option<&Strategies>,
     all: &[StrategyDescription],
     notes: &mut Notes<'_>,
-) -> Vec<(Axis, At)> {
+) -> (Vec<(Axis, At)>, Vec<Condition>) {
     let strategy_names: Vec<&str> = all.iter().map(|s| s.name).collect();
     let design = typed.sweep.value().and_then(|s| s.design.value());
     let strategies: Option<&[&'static StrategyDescription]> = match found {
@@ -240,6 +242,7 @@ fn axes(
         samples: design.and_then(|name| sweep::samples(name)),
     };
     let mut axes: Vec<(Axis, At)> = Vec::new();
+    let (mut parameters, mut conditions) = (Vec::new(), Vec::new());
     for typed_axis in typed_axes {
         let Some(target) = sweepable.target(typed_axis, notes) else { continue };
         if let Some((_, first)) = axes.iter().find(|(axis, _)| axis.target == target.target) {
@@ -247,17 +250,23 @@ fn axes(
             notes.report(&typed_axis.at, &typed_axis.path(), message, "remove one of the two");
             continue;
         }
+        // What a section sets holds where a conditional axis is not there.
         let set_at = set_elsewhere(typed, &typed_axis.name, &target.target);
-        if let Some(other) = &set_at {
+        if let Some(other) = set_at.filter(|_| !conditions::is_conditional(typed_axis)) {
             let section = if typed_axis.name.starts_with("evolve.") { "[evolve]" } else { "[config]" };
             let message =
-                format!("`{}` is an axis, and {section} sets it at {}", typed_axis.name, notes.name_of(other));
+                format!("`{}` is an axis, and {section} sets it at {}", typed_axis.name, notes.name_of(&other));
             notes.report(&typed_axis.at, &typed_axis.path(), message, "remove one of the two");
         }
         let Some(values) = sweepable.values(typed_axis, &target, notes) else { continue };
+        let earlier: Vec<Earlier<'_>> =
+            axes.iter().zip(&parameters).map(|((axis, _), parameter)| Earlier { axis, parameter }).collect();
+        let condition = conditions::of(typed_axis, &target.target, &target.parameter, &earlier, typed_axes, notes);
+        conditions.extend(condition);
+        parameters.push(target.parameter);
         axes.push((Axis { name: typed_axis.name.clone(), target: target.target, values }, typed_axis.at.clone()));
     }
-    axes
+    (axes, conditions)
 }
 
 /// Where a section sets what is an axis as well.

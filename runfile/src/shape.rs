@@ -1,6 +1,7 @@
 //! How large a run will be, known before anything runs: what `tumble check` prints.
 
 use tumble_domain::{Axis, AxisValues, Layout, Plan, Value};
+use tumble_search::Design;
 
 use crate::Understood;
 use crate::sweep::candidates;
@@ -16,6 +17,8 @@ pub struct Shape {
     pub replicates: u32,
     /// Trials of the whole run, if it reaches its last generation.
     pub trials: u64,
+    /// Of a grid with conditions: what its points are the sum of, for each axis that decides.
+    pub branches: Vec<Branch>,
     /// Columns of the trials table, in order.
     pub columns: Vec<Column>,
     /// Parts of the trials table.
@@ -33,6 +36,19 @@ pub struct Column {
     pub name: String,
     /// What it holds.
     pub kind: ColumnKind,
+    /// Whether it holds nothing at some points: that of an axis with a condition.
+    pub conditional: bool,
+}
+
+/// How many points of a grid have one value of an axis that others hang on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Branch {
+    /// The axis that decides.
+    pub axis: String,
+    /// Its value.
+    pub value: Value,
+    /// The points.
+    pub points: u64,
 }
 
 /// What a column holds.
@@ -84,7 +100,7 @@ pub fn summary(understood: &Understood) -> Shape {
     let mut columns = Vec::new();
     let mut row_bytes = 0.0;
     let mut add = |name: &str, kind, bytes: f64| {
-        columns.push(Column { name: name.to_owned(), kind });
+        columns.push(Column { name: name.to_owned(), kind, conditional: false });
         row_bytes += bytes;
     };
     // Columns that count compress to almost nothing; seeds and measured numbers do not compress.
@@ -104,6 +120,16 @@ pub fn summary(understood: &Understood) -> Shape {
     }
     add("outcome", ColumnKind::Word, 0.0);
     add("error", ColumnKind::Text, 0.0);
+    let mut branches = Vec::new();
+    if let Some(sweep) = spec.plan.sweep().filter(|sweep| !sweep.conditions.is_empty()) {
+        let conditional: Vec<&str> = sweep.conditions.iter().map(|c| sweep.axes[c.axis].name.as_str()).collect();
+        columns.iter_mut().for_each(|column| column.conditional = conditional.contains(&column.name.as_str()));
+        let named = Design::try_new(sweep, spec.seed).map_or(Vec::new(), |design| design.branches());
+        for (axis, values) in named {
+            let axis = &sweep.axes[axis].name;
+            branches.extend(values.into_iter().map(|(value, points)| Branch { axis: axis.clone(), value, points }));
+        }
+    }
     let part_rows = layout.part_rows();
     let parts = trials.div_ceil(part_rows);
     let generations = if matches!(spec.plan, Plan::Evolve(_)) { layout.generations } else { 0 };
@@ -114,6 +140,7 @@ pub fn summary(understood: &Understood) -> Shape {
         candidates: layout.candidates,
         replicates: layout.replicates,
         trials,
+        branches,
         columns,
         parts,
         part_rows,

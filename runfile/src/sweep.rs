@@ -1,11 +1,12 @@
 //! The `[sweep]` section: the design, and how many candidates it lays out.
 
-use tumble_domain::{Axis, Plan, RunSpec, Sweep};
+use tumble_domain::{Axis, Condition, Plan, RunSpec, Sweep};
 use tumble_search::{Design, designs};
 
 use crate::problem::{At, Notes};
 use crate::typed::{Typed, TypedSweep, Written};
 use crate::wording::{instead_of, one_of};
+use crate::words::{CRITERIA, word_of};
 
 /// The most candidates of a sweep: beyond that, seeds of trials would come up twice.
 const CANDIDATES_MAX: u128 = 1 << 56;
@@ -18,7 +19,12 @@ pub(crate) fn samples(design: &str) -> Option<bool> {
 }
 
 /// The section with its axes, or `None` once a problem is noted.
-pub(crate) fn meant(section: &Written<TypedSweep<'_>>, axes: &[(Axis, At)], notes: &mut Notes<'_>) -> Option<Sweep> {
+pub(crate) fn meant(
+    section: &Written<TypedSweep<'_>>,
+    axes: &[(Axis, At)],
+    conditions: Vec<Condition>,
+    notes: &mut Notes<'_>,
+) -> Option<Sweep> {
     let typed = &section.value;
     let names: Vec<&str> = designs::descriptions().iter().map(|d| d.name).collect();
     if typed.axes.is_absent() || typed.axes.value().is_some_and(|axes| axes.is_empty()) {
@@ -46,13 +52,23 @@ pub(crate) fn meant(section: &Written<TypedSweep<'_>>, axes: &[(Axis, At)], note
         }
         _ => {}
     }
+    let criterion = typed.criterion.written().and_then(|criterion| {
+        if design.value != "latin-hypercube" {
+            let message = format!("`criterion` has no meaning in design `{}`", design.value);
+            notes.report(&criterion.at, "sweep.criterion", message, "remove it, or take `latin-hypercube`");
+            return None;
+        }
+        word_of(criterion, "criterion", "sweep.criterion", &CRITERIA, notes)
+    });
     if design.value == "list" {
         check_lengths(axes, notes);
     }
     Some(Sweep {
         design: design.value.clone(),
         points: typed.points.value().copied(),
+        criterion,
         axes: axes.iter().map(|(axis, _)| axis.clone()).collect(),
+        conditions,
     })
 }
 
@@ -77,8 +93,7 @@ pub(crate) fn candidates(sweep: &Sweep) -> u128 {
     match sweep.points {
         Some(points) => u128::from(points),
         None if sweep.design == "list" => sweep.axes.first().and_then(|a| a.values.len()).map_or(0, u128::from),
-        // Sixty-four bits an axis: the product of very many axes stays at the largest number.
-        None => sweep.axes.iter().fold(1, |n: u128, axis| n.saturating_mul(axis.values.len().unwrap_or(0).into())),
+        None => designs::grid_points(sweep),
     }
 }
 

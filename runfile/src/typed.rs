@@ -68,6 +68,7 @@ pub(crate) enum TypedStart {
 pub(crate) struct TypedSweep<'t> {
     pub(crate) design: Given<String>,
     pub(crate) points: Given<u64>,
+    pub(crate) criterion: Given<String>,
     pub(crate) axes: Given<Vec<TypedAxis<'t>>>,
 }
 
@@ -174,6 +175,7 @@ impl<'t> TypedSweep<'t> {
         TypedSweep {
             design: sweep.text("design", notes),
             points: sweep.whole("points", 1, i64::MAX as u64, notes),
+            criterion: sweep.text("criterion", notes),
             axes: sweep.section("axes", notes).and_then(|_, table| {
                 let mut axes = Vec::new();
                 flatten(table, &mut axes);

@@ -1,6 +1,6 @@
 //! Words with one meaning each, as run files write them.
 
-use tumble_domain::{OnFailure, TrialSeeds};
+use tumble_domain::{Criterion, OnFailure, TrialSeeds};
 
 use crate::problem::Notes;
 use crate::typed::Written;
@@ -13,6 +13,9 @@ pub(crate) const TRIAL_SEEDS: [(&str, TrialSeeds); 3] =
 /// `limits.on_failure`.
 pub(crate) const ON_FAILURE: [(&str, OnFailure); 3] =
     [("worst", OnFailure::Worst), ("drop", OnFailure::Drop), ("abort", OnFailure::Abort)];
+
+/// `sweep.criterion`.
+pub(crate) const CRITERIA: [(&str, Criterion); 1] = [("maximin", Criterion::Maximin)];
 
 /// What a written word means, or `None` once the problem is noted.
 pub(crate) fn word_of<T: Copy>(

@@ -87,7 +87,18 @@ pub fn normals_at(seed: Seed, stream: Stream, address: [u32; 3], element: usize,
 
 /// Fills `into` with numbers in [0, 1), each a multiple of 2⁻⁵³: element `e` is half `e mod 2` of block `e / 2`.
 pub fn uniforms(seed: Seed, stream: Stream, tensor: u32, member: u32, generation: u32, into: &mut [f64]) {
-    let mut block = 0u32;
+    uniforms_at(seed, stream, [tensor, member, generation], 0, into);
+}
+
+/// As [`uniforms`] for the elements from `element` on, where `address` is tensor, member and generation.
+pub fn uniforms_at(seed: Seed, stream: Stream, address: [u32; 3], element: usize, into: &mut [f64]) {
+    let [tensor, member, generation] = address;
+    let mut block = (element / 2) as u32;
+    let (odd, into) = into.split_at_mut(into.len().min(element % 2));
+    if let [number] = odd {
+        *number = uniform(seed, stream, tensor, member, generation, element as u32);
+        block = block.wrapping_add(1);
+    }
     for pair in into.chunks_mut(2) {
         let words = seed.noise(stream, tensor, member, generation, block);
         for (half, number) in pair.iter_mut().enumerate() {
@@ -314,6 +325,11 @@ mod tests {
         assert!((mean - 0.5).abs() < 5.0 * (1.0f64 / 12.0 / 40_000.0).sqrt(), "{mean}");
         for element in [0, 1, 2, 39_999] {
             assert_eq!(uniform(Seed(1), Stream::Init, 0, 2, 0, element), made[element as usize]);
+        }
+        for (element, length) in [(0, 7), (1, 1), (1, 6), (2, 5), (999, 0), (39_999, 1)] {
+            let mut piece = vec![0.0; length];
+            uniforms_at(Seed(1), Stream::Init, [0, 2, 0], element, &mut piece);
+            assert_eq!(piece, made[element..element + length]);
         }
     }
 

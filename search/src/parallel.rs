@@ -36,10 +36,20 @@ pub(crate) fn pieces<const N: usize>(
     cost: usize,
     work: impl Fn(usize, [&mut [f64]; N]) + Sync,
 ) {
+    pieces_of(PIECE, vectors, cost, work);
+}
+
+/// As [`pieces`], of so many elements each: for work whose pieces begin where the rows of a matrix do.
+pub(crate) fn pieces_of<const N: usize>(
+    piece: usize,
+    vectors: [&mut [f64]; N],
+    cost: usize,
+    work: impl Fn(usize, [&mut [f64]; N]) + Sync,
+) {
     let length = vectors.first().map_or(0, |vector| vector.len());
     let wanted = length.saturating_mul(cost.max(1)) / WORK_MIN;
     let hands = CREW.join(threads(), wanted);
-    pieces_on(hands.count, vectors, &work);
+    pieces_on(hands.count, piece, vectors, &work);
 }
 
 /// Who works now. Several slots of a worker may call at once; then each finds fewer helpers.
@@ -70,32 +80,38 @@ impl Drop for Hands<'_> {
     }
 }
 
-/// As [`pieces`], on exactly so many threads, or on fewer if there are fewer pieces.
+/// As [`pieces_of`], on exactly so many threads, or on fewer if there are fewer pieces.
 fn pieces_on<const N: usize>(
     threads: usize,
+    piece: usize,
     vectors: [&mut [f64]; N],
     work: &(impl Fn(usize, [&mut [f64]; N]) + Sync),
 ) {
     let length = vectors.first().map_or(0, |vector| vector.len());
-    let count = length.div_ceil(PIECE);
+    let count = length.div_ceil(piece);
     // Shares are whole pieces, so that a piece begins and ends at the same elements for any number of threads.
-    let share = count.div_ceil(threads.max(1)) * PIECE;
+    let share = count.div_ceil(threads.max(1)) * piece;
     thread::scope(|scope| {
         let (mut rest, mut start) = (vectors, 0);
         while length - start > share {
             let (first, mine) = (start, front(&mut rest, share));
-            scope.spawn(move || share_of(first, mine, work));
+            scope.spawn(move || share_of(first, piece, mine, work));
             start += share;
         }
-        share_of(start, rest, work);
+        share_of(start, piece, rest, work);
     });
 }
 
 /// One thread's share, piece after piece.
-fn share_of<const N: usize>(first: usize, share: [&mut [f64]; N], work: &impl Fn(usize, [&mut [f64]; N])) {
+fn share_of<const N: usize>(
+    first: usize,
+    piece: usize,
+    share: [&mut [f64]; N],
+    work: &impl Fn(usize, [&mut [f64]; N]),
+) {
     let (mut rest, mut start) = (share, first);
     while let Some(left) = rest.first().map(|vector| vector.len()).filter(|left| *left > 0) {
-        let length = left.min(PIECE);
+        let length = left.min(piece);
         work(start, front(&mut rest, length));
         start += length;
     }
@@ -119,7 +135,7 @@ mod tests {
             for threads in [1, 2, 3, 7, 64] {
                 let (mut a, mut b) = (vec![0.0; length], vec![1.0; length]);
                 let starts = Mutex::new(Vec::new());
-                pieces_on(threads, [&mut a, &mut b], &|start, [a, b]| {
+                pieces_on(threads, PIECE, [&mut a, &mut b], &|start, [a, b]| {
                     starts.lock().unwrap().push((start, a.len()));
                     a.iter_mut().zip(b).enumerate().for_each(|(i, (a, b))| *a += *b + (start + i) as f64);
                 });
@@ -136,7 +152,7 @@ mod tests {
     fn threads_used(threads: usize, length: usize) -> usize {
         let seen = Mutex::new(HashSet::new());
         let mut vector = vec![0.0; length];
-        pieces_on(threads, [&mut vector], &|_, _| {
+        pieces_on(threads, PIECE, [&mut vector], &|_, _| {
             seen.lock().unwrap().insert(thread::current().id());
         });
         seen.into_inner().unwrap().len()

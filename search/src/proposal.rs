@@ -1,15 +1,19 @@
 //! What a strategy proposes: a law from which any worker makes any candidate, by its index alone.
 
+mod low_rank;
 mod mutants;
 mod offspring;
 
 use tumble_domain::Seed;
 use tumble_domain::seed::Stream;
 
+pub use self::low_rank::{Factors, Perturbed};
+pub(crate) use self::low_rank::{Grain as NoiseKind, LowRank, RANK_MAX, TENSORS_MAX, WHOLE};
 pub(crate) use self::mutants::{DEVIATION_LIMITS, Mutants};
 pub(crate) use self::offspring::Offspring;
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
+use crate::grain::{Grain, all_real, read_grains, settled, write_grains};
 use crate::noise;
 use crate::strategy::{SnapshotError, StateHash};
 
@@ -56,6 +60,11 @@ pub(crate) enum Law {
     Explicit { dimension: usize, points: Vec<f64> },
     /// Children of a genetic algorithm.
     Offspring(Offspring),
+    /// A mean made of tensors, and perturbations of low rank.
+    LowRank(LowRank),
+    /// Another law whose coordinates are divided: those that are stand in the middle of the cell that the law leads to, or
+    /// of the nearest. Never inside another of its kind; the proposal has bounds.
+    Stepped { law: Box<Law>, grains: Vec<Grain> },
 }
 
 /// One group of [`Law::Groups`].
@@ -73,7 +82,7 @@ impl Proposal {
 
     /// Elements of each.
     pub fn dimension(&self) -> usize {
-        match &self.law {
+        match self.parts().0 {
             Law::Full { mean, .. }
             | Law::Isotropic { mean, .. }
             | Law::Antithetic { mean, .. }
@@ -84,6 +93,24 @@ impl Proposal {
             Law::Groups { groups } => groups[0].mean.len(),
             Law::Mutants(mutants) => mutants.dimension,
             Law::Offspring(offspring) => offspring.dimension,
+            Law::LowRank(law) => law.mean.len(),
+            Law::Stepped { .. } => unreachable!("a stepped law holds another"),
+        }
+    }
+
+    /// This proposal with divided coordinates, if any of them is.
+    pub(crate) fn stepped(mut self, grains: &[Grain]) -> Proposal {
+        if !all_real(grains) {
+            self.law = Law::Stepped { law: Box::new(self.law), grains: grains.to_vec() };
+        }
+        self
+    }
+
+    /// The law, and how its coordinates are divided: nothing where all are real.
+    fn parts(&self) -> (&Law, &[Grain]) {
+        match &self.law {
+            Law::Stepped { law, grains } => (law, grains),
+            law => (law, &[]),
         }
     }
 
@@ -94,31 +121,19 @@ impl Proposal {
     /// [`Proposal::candidates`].
     pub fn candidate(&self, index: u32, into: &mut [f64]) {
         assert_eq!(into.len(), self.dimension(), "a candidate has one number for each dimension");
-        match &self.law {
+        let (law, grains) = self.parts();
+        match law {
             Law::Full { mean, sigma, axes } => {
                 let mut z = vec![0.0; into.len()];
                 perturbation(self.seed, self.generation, index, &mut z);
                 combine(axes, &z, into);
                 scale_and_shift(into, *sigma, mean);
             }
-            Law::Isotropic { mean, sigma } => {
-                perturbation(self.seed, self.generation, index, into);
-                scale_and_shift(into, *sigma, mean);
-            }
-            Law::Antithetic { mean, sigma } => {
-                perturbation(self.seed, self.generation, index / 2, into);
-                scale_and_shift(into, if index.is_multiple_of(2) { *sigma } else { -sigma }, mean);
-            }
-            Law::Uniform { .. } => {
-                noise::uniforms(self.seed, Stream::Perturbation, 0, index, self.generation, into);
-                if let Some(bounds) = self.bounds {
-                    into.iter_mut().for_each(|x| *x = bounds.low() + bounds.width() * *x);
-                }
-            }
-            Law::Diagonal { mean, deviations } => {
-                perturbation(self.seed, self.generation, index, into);
-                into.iter_mut().zip(mean).zip(deviations).for_each(|((x, m), d)| *x = m + d * *x);
-            }
+            Law::Isotropic { .. }
+            | Law::Antithetic { .. }
+            | Law::Uniform { .. }
+            | Law::Diagonal { .. }
+            | Law::Mirrored { .. } => return self.piece(index, 0, into),
             Law::Chain { mean, sigma, rates, rows } => {
                 perturbation(self.seed, self.generation, index, into);
                 chain(rows, rates, into);
@@ -134,25 +149,108 @@ impl Proposal {
                 let mut deviations = vec![0.0; mutants.width()];
                 mutants.child(self.seed, self.generation, index, into, &mut deviations);
             }
-            Law::Mirrored { mean, deviations } => {
-                perturbation(self.seed, self.generation, index / 2, into);
-                let sign = if index.is_multiple_of(2) { 1.0 } else { -1.0 };
-                into.iter_mut().zip(mean).zip(deviations).for_each(|((x, m), d)| *x = m + sign * (d * *x));
-            }
             Law::Explicit { dimension, points } => {
                 into.copy_from_slice(&points[index as usize * dimension..][..*dimension]);
             }
-            Law::Offspring(offspring) => offspring.child(self.seed, self.generation, index, into),
+            Law::Offspring(offspring) => offspring.child(self.seed, self.generation, index, grains, into),
+            Law::LowRank(law) => law.candidate(self.seed, index, into),
+            Law::Stepped { .. } => unreachable!("a stepped law holds another"),
         }
+        self.hold_in_bounds(into);
+    }
+
+    /// Whether [`Proposal::piece`] makes pieces: whether every element follows from its own noise alone.
+    pub fn has_pieces(&self) -> bool {
+        match self.law {
+            Law::Isotropic { .. }
+            | Law::Antithetic { .. }
+            | Law::Uniform { .. }
+            | Law::Diagonal { .. }
+            | Law::Mirrored { .. } => true,
+            Law::Full { .. }
+            | Law::Chain { .. }
+            | Law::Groups { .. }
+            | Law::Mutants(_)
+            | Law::Explicit { .. }
+            | Law::Offspring(_)
+            | Law::LowRank(_)
+            | Law::Stepped { .. } => false,
+        }
+    }
+
+    /// Writes the elements of candidate `index` from element `from` on into `into`, to the bit what
+    /// [`Proposal::candidate`] writes there, so that an evaluator may use a long candidate without ever holding it.
+    ///
+    /// # Panics
+    /// Unless [`Proposal::has_pieces`] and the piece lies within the candidate.
+    pub fn piece(&self, index: u32, from: usize, into: &mut [f64]) {
+        let within = from..from + into.len();
+        assert!(within.end <= self.dimension(), "a piece lies within its candidate");
+        match &self.law {
+            Law::Isotropic { mean, sigma } => {
+                perturbation_from(self.seed, self.generation, index, from, into);
+                scale_and_shift(into, *sigma, &mean[within]);
+            }
+            Law::Antithetic { mean, sigma } => {
+                perturbation_from(self.seed, self.generation, index / 2, from, into);
+                scale_and_shift(into, if index.is_multiple_of(2) { *sigma } else { -sigma }, &mean[within]);
+            }
+            Law::Uniform { .. } => {
+                noise::uniforms_at(self.seed, Stream::Perturbation, [0, index, self.generation], from, into);
+                if let Some(bounds) = self.bounds {
+                    into.iter_mut().for_each(|x| *x = bounds.low() + bounds.width() * *x);
+                }
+            }
+            Law::Diagonal { mean, deviations } => {
+                perturbation_from(self.seed, self.generation, index, from, into);
+                let (mean, deviations) = (&mean[within.clone()], &deviations[within]);
+                into.iter_mut().zip(mean).zip(deviations).for_each(|((x, m), d)| *x = m + d * *x);
+            }
+            Law::Mirrored { mean, deviations } => {
+                perturbation_from(self.seed, self.generation, index / 2, from, into);
+                let sign = if index.is_multiple_of(2) { 1.0 } else { -1.0 };
+                let (mean, deviations) = (&mean[within.clone()], &deviations[within]);
+                into.iter_mut().zip(mean).zip(deviations).for_each(|((x, m), d)| *x = m + sign * (d * *x));
+            }
+            Law::Full { .. }
+            | Law::Chain { .. }
+            | Law::Groups { .. }
+            | Law::Mutants(_)
+            | Law::Explicit { .. }
+            | Law::Offspring(_)
+            | Law::LowRank(_)
+            | Law::Stepped { .. } => panic!("candidates of this law are made whole; ask `has_pieces` first"),
+        }
+        self.hold_in_bounds(into);
+    }
+
+    /// What is done to every element after the law has spoken.
+    fn hold_in_bounds(&self, into: &mut [f64]) {
         if let Some(bounds) = self.bounds {
-            match self.law {
+            let (law, grains) = self.parts();
+            let hold = match law {
                 // Inside already, but for the last bit; a fold would bend the even spread at the ends, and move a point
                 // that a strategy placed there.
                 Law::Uniform { .. } | Law::Explicit { .. } => {
-                    into.iter_mut().for_each(|x| *x = x.clamp(bounds.low(), bounds.high()))
+                    |bounds: Bounds, x: f64| x.clamp(bounds.low(), bounds.high())
                 }
-                _ => into.iter_mut().for_each(|x| *x = bounds.fold(*x)),
+                _ => Bounds::fold,
+            };
+            for (i, x) in into.iter_mut().enumerate() {
+                *x = match grains.get(i).copied().unwrap_or(Grain::Real) {
+                    Grain::Real => hold(bounds, *x),
+                    grain => settled(*x, grain),
+                };
             }
+        }
+    }
+
+    /// Candidate `index` as a shared mean and a perturbation of low rank, where the strategy perturbs so and nothing is
+    /// folded into bounds: whether it is there depends on the law alone, and is the same for every candidate.
+    pub fn perturbed(&self, index: u32) -> Option<Perturbed<'_>> {
+        match &self.law {
+            Law::LowRank(law) if self.bounds.is_none() => Some(Perturbed { law, seed: self.seed, index }),
+            _ => None,
         }
     }
 
@@ -160,7 +258,8 @@ impl Proposal {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.u16(VERSION);
-        out.u8(match self.law {
+        let (law, grains) = self.parts();
+        out.u8(match law {
             Law::Full { .. } => 0,
             Law::Isotropic { .. } => 1,
             Law::Antithetic { .. } => 2,
@@ -172,13 +271,15 @@ impl Proposal {
             Law::Mirrored { .. } => 8,
             Law::Explicit { .. } => 9,
             Law::Offspring(_) => 10,
+            Law::LowRank(_) => 11,
+            Law::Stepped { .. } => unreachable!("a stepped law holds another"),
         });
         out.u64(self.seed.0);
         out.u32(self.generation);
         out.u32(self.candidates);
-        write_bounds(&mut out, self.bounds);
+        write_space(&mut out, self.bounds, grains);
         out.u32(self.dimension() as u32);
-        match &self.law {
+        match law {
             Law::Full { mean, sigma, axes } => {
                 out.f64(*sigma);
                 out.f64s(mean);
@@ -209,6 +310,8 @@ impl Proposal {
             Law::Mutants(mutants) => mutants.write(&mut out),
             Law::Explicit { points, .. } => out.f64s(points),
             Law::Offspring(offspring) => offspring.write(&mut out),
+            Law::LowRank(law) => law.write(&mut out),
+            Law::Stepped { .. } => unreachable!("a stepped law holds another"),
         }
         out.into_bytes()
     }
@@ -224,9 +327,9 @@ impl Proposal {
         let seed = Seed(from.u64()?);
         let generation = from.u32()?;
         let candidates = from.u32()?;
-        let bounds = read_bounds(&mut from)?;
+        let (bounds, grains) = read_space(&mut from)?;
         let dimension = from.u32()? as usize;
-        if dimension == 0 || dimension > DIMENSION_MAX {
+        if dimension == 0 || dimension > DIMENSION_MAX || !(grains.is_empty() || grains.len() == dimension) {
             return Err(SnapshotError::Damaged("the dimension is out of range"));
         }
         let law = match kind {
@@ -260,10 +363,11 @@ impl Proposal {
             8 => Law::Mirrored { mean: from.finites(dimension)?, deviations: from.finites(dimension)? },
             9 => Law::Explicit { dimension, points: from.finites(candidates as usize * dimension)? },
             10 => Law::Offspring(Offspring::read(&mut from, dimension)?),
+            11 => Law::LowRank(LowRank::read(&mut from, dimension)?),
             _ => return Err(SnapshotError::Damaged("the kind of proposal is unknown")),
         };
         from.end()?;
-        Ok(Proposal { seed, generation, candidates, bounds, law })
+        Ok(Proposal { seed, generation, candidates, bounds, law }.stepped(&grains))
     }
 
     /// The hash of [`Proposal::encode`].
@@ -323,6 +427,39 @@ pub(crate) fn read_bounds(from: &mut Reader<'_>) -> Result<Option<Bounds>, Snaps
     Bounds::try_new(low, high).map(Some).map_err(|_| SnapshotError::Damaged("the bounds are not an interval"))
 }
 
+/// Bounds, and the grains of a search whose coordinates are divided.
+pub(crate) fn write_space(out: &mut Writer, bounds: Option<Bounds>, grains: &[Grain]) {
+    let Some(bounds) = bounds.filter(|_| !all_real(grains)) else { return write_bounds(out, bounds) };
+    // The flag of bounds is 0 or 1 where all is real, as it was before anything was divided.
+    out.u8(2);
+    out.f64(bounds.low());
+    out.f64(bounds.high());
+    out.u32(grains.len() as u32);
+    write_grains(out, grains);
+}
+
+/// What [`write_space`] wrote. There are no grains where all is real.
+pub(crate) fn read_space(from: &mut Reader<'_>) -> Result<(Option<Bounds>, Vec<Grain>), SnapshotError> {
+    let flag = from.u8()?;
+    if flag > 2 {
+        return Err(SnapshotError::Damaged("the kind of bounds is unknown"));
+    }
+    if flag == 0 {
+        return Ok((None, Vec::new()));
+    }
+    let (low, high) = (from.finite()?, from.finite()?);
+    let bounds = Bounds::try_new(low, high).map_err(|_| SnapshotError::Damaged("the bounds are not an interval"))?;
+    if flag == 1 {
+        return Ok((Some(bounds), Vec::new()));
+    }
+    let count = from.u32()? as usize;
+    let grains = read_grains(from, count)?;
+    if all_real(&grains) {
+        return Err(SnapshotError::Damaged("no coordinate is divided"));
+    }
+    Ok((Some(bounds), grains))
+}
+
 fn scale_and_shift(x: &mut [f64], sigma: f64, mean: &[f64]) {
     x.iter_mut().zip(mean).for_each(|(x, m)| *x = m + sigma * *x);
 }
@@ -377,6 +514,45 @@ mod tests {
         laws.into_iter().map(|law| Proposal { seed: Seed(9), generation: 4, candidates: 6, bounds, law }).collect()
     }
 
+    /// The laws that strategies on divided coordinates use.
+    fn stepped() -> Vec<Proposal> {
+        let laws = [
+            Law::Full { mean: vec![0.5, 0.4, 0.6], sigma: 0.3, axes: (1..10).map(|i| f64::from(i) * 0.1).collect() },
+            Law::Uniform { dimension: 3 },
+            Law::Explicit { dimension: 3, points: (0..18).map(|i| f64::from(i) * 0.07 - 0.1).collect() },
+            Law::Offspring(Offspring {
+                dimension: 3,
+                parents: vec![0.5, 0.05, 0.5, 0.2, 0.95, 0.875],
+                elite: 1,
+                crossover: 0.5,
+                sigma: 0.3,
+            }),
+        ];
+        let bounds = Some(Bounds::try_new(0.0, 1.0).unwrap());
+        let grains = [Grain::Real, Grain::Integer { steps: 10 }, Grain::Category { choices: 4 }];
+        laws.into_iter()
+            .map(|law| Proposal { seed: Seed(9), generation: 4, candidates: 6, bounds, law }.stepped(&grains))
+            .collect()
+    }
+
+    #[test]
+    fn a_divided_coordinate_stands_in_the_middle_of_a_cell_and_a_real_one_anywhere() {
+        for proposal in stepped() {
+            let reals: Vec<f64> = (0..6)
+                .map(|i| {
+                    let x = candidate(&proposal, i);
+                    assert!(
+                        (0.0..=1.0).contains(&x[0]) && (0..10).any(|k| x[1] == (f64::from(k) + 0.5) / 10.0),
+                        "{x:?}"
+                    );
+                    assert!([0.125, 0.375, 0.625, 0.875].contains(&x[2]), "{x:?}");
+                    x[0]
+                })
+                .collect();
+            assert!(reals.windows(2).all(|pair| pair[0] != pair[1]), "{reals:?}");
+        }
+    }
+
     fn candidate(proposal: &Proposal, index: u32) -> Vec<f64> {
         let mut x = vec![0.0; proposal.dimension()];
         proposal.candidate(index, &mut x);
@@ -385,7 +561,7 @@ mod tests {
 
     #[test]
     fn a_decoded_proposal_makes_the_same_candidates() {
-        for proposal in proposals() {
+        for proposal in proposals().into_iter().chain(stepped()) {
             let copy = Proposal::decode(&proposal.encode()).unwrap();
             assert_eq!(copy, proposal);
             assert_eq!(copy.hash(), proposal.hash());
@@ -402,6 +578,38 @@ mod tests {
                 assert!((0..i).all(|j| candidate(&proposal, j) != x));
             }
         }
+    }
+
+    #[test]
+    fn a_candidate_put_together_from_pieces_is_the_candidate_to_the_bit() {
+        let n = 203;
+        let row = |offset: f64| (0..n).map(|i| offset + 0.01 * f64::from(i)).collect::<Vec<f64>>();
+        let laws = [
+            Law::Isotropic { mean: row(-1.0), sigma: 0.3 },
+            Law::Antithetic { mean: row(-1.0), sigma: 0.3 },
+            Law::Uniform { dimension: n as usize },
+            Law::Diagonal { mean: row(-1.0), deviations: row(0.1) },
+            Law::Mirrored { mean: row(-1.0), deviations: row(0.1) },
+        ];
+        for law in laws {
+            for bounds in [None, Some(Bounds::try_new(-1.0, 0.5).unwrap())] {
+                let proposal = Proposal { seed: Seed(9), generation: 4, candidates: 6, bounds, law: law.clone() };
+                assert!(proposal.has_pieces());
+                for index in [0, 1, 5] {
+                    let whole = candidate(&proposal, index);
+                    // Pieces of every length, so they begin and end anywhere within a block of noise.
+                    let (mut made, mut from) = (Vec::new(), 0);
+                    for length in (1..).take_while(|length| length * (length - 1) / 2 < n as usize) {
+                        let mut piece = vec![0.0; length.min(n as usize - from)];
+                        proposal.piece(index, from, &mut piece);
+                        from += piece.len();
+                        made.extend(piece);
+                    }
+                    assert_eq!(made, whole);
+                }
+            }
+        }
+        assert!(proposals().iter().filter(|proposal| proposal.has_pieces()).count() == 5);
     }
 
     #[test]
@@ -438,7 +646,7 @@ mod tests {
 
     #[test]
     fn hostile_bytes_are_refused_and_cost_no_memory() {
-        for proposal in proposals() {
+        for proposal in proposals().into_iter().chain(stepped()) {
             let bytes = proposal.encode();
             for cut in 0..bytes.len() {
                 assert!(Proposal::decode(&bytes[..cut]).is_err());
@@ -451,7 +659,7 @@ mod tests {
                     if let Ok(decoded) = Proposal::decode(&damaged)
                         && decoded.dimension() == 3
                     {
-                        let last = match decoded.law {
+                        let last = match decoded.parts().0 {
                             Law::Explicit { .. } => decoded.candidates - 1,
                             _ => u32::MAX,
                         };

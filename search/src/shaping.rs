@@ -74,6 +74,32 @@ pub fn utilities(fitness: &[Fitness]) -> Vec<f64> {
     utilities
 }
 
+/// Standard scores `(f − mean) / √(variance + 10⁻⁵)` of the candidates that count, and 0 for dropped ones. With a group
+/// size, the mean is that of each candidate's own group of so many in a row, and the variance that of all. What failed
+/// counts as the lowest score of the generation; where nothing scored, all are 0.
+///
+/// Source: Sarkar et al., arXiv:2511.16652; ESHyperscale/HyperscaleES, `noiser/eggroll.py`, `convert_fitnesses`.
+pub fn standard_scores(fitness: &[Fitness], group_size: Option<usize>) -> Vec<f64> {
+    let Some(lowest) = fitness.iter().filter_map(|f| f.score()).reduce(f64::min) else {
+        return vec![0.0; fitness.len()];
+    };
+    let counts = |f: &Fitness| (*f != Fitness::Dropped).then(|| f.score().unwrap_or(lowest));
+    let mean = |some: &[Fitness]| {
+        let present = some.iter().filter_map(counts).count();
+        some.iter().filter_map(counts).sum::<f64>() / present as f64
+    };
+    let (centre, present) = (mean(fitness), fitness.iter().filter_map(counts).count());
+    let squares: f64 = fitness.iter().filter_map(counts).map(|f| (f - centre) * (f - centre)).sum();
+    let deviation = (squares / present as f64 + 1e-5).sqrt();
+    fitness
+        .chunks(group_size.unwrap_or(fitness.len()))
+        .flat_map(|group| {
+            let centre = mean(group);
+            group.iter().map(move |f| counts(f).map_or(0.0, |f| (f - centre) / deviation)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
 /// The fitness with both of a pair dropped where one is: candidates `2p` and `2p + 1` tell something only together.
 pub fn whole_pairs(fitness: &[Fitness]) -> Vec<Fitness> {
     fitness
@@ -145,6 +171,18 @@ mod tests {
         assert!(near(&tied, &[-0.25, 0.25, 0.25, -0.25]), "{tied:?}");
         let flat = utilities(&[Worst; 7]);
         assert!(near(&flat, &[0.0; 7]), "{flat:?}");
+    }
+
+    /// Scores 1, 5, −3 (for what failed) and −3: mean 0, variance 11.
+    #[test]
+    fn standard_scores_have_the_mean_of_a_group_and_the_deviation_of_all() {
+        let fitness = [Scored(1.0), Scored(5.0), Dropped, Worst, Scored(-3.0), Dropped];
+        let deviation = 11.00001f64.sqrt();
+        let near = |a: &[f64], b: [f64; 6]| a.iter().zip(b).all(|(a, b)| (a - b / deviation).abs() < 1e-15);
+        assert!(near(&standard_scores(&fitness, None), [1.0, 5.0, 0.0, -3.0, -3.0, 0.0]));
+        assert!(near(&standard_scores(&fitness, Some(2)), [-2.0, 2.0, 0.0, 0.0, 0.0, 0.0]));
+        assert!(near(&standard_scores(&fitness, Some(3)), [-2.0, 2.0, 0.0, 0.0, 0.0, 0.0]));
+        assert_eq!(standard_scores(&[Worst, Dropped, Worst], None), [0.0; 3]);
     }
 
     #[test]

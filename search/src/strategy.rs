@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use tumble_domain::{Fitness, Parameter, Seed, Start};
+use tumble_domain::{Evolve, Fitness, Parameter, PipelineDescription, Seed, Shape, Start, Value};
 
+use crate::grain::Grain;
 use crate::proposal::Proposal;
+use crate::space::{BOUNDS, Space, SpaceError};
 use crate::told::ToldAs;
 
 /// The space a strategy searches, and where it begins.
@@ -12,12 +14,37 @@ use crate::told::ToldAs;
 pub struct Problem {
     /// Elements of a candidate, at least 1.
     pub dimension: usize,
+    /// The tensors that a candidate is made of, whose elements are as many as a candidate's; none for one vector.
+    pub shapes: Vec<Shape>,
     /// Bounds of every element, both included.
     pub bounds: Option<(f64, f64)>,
     /// The first centre.
     pub start: Start,
     /// The key of all the strategy's noise.
     pub seed: Seed,
+    /// How each element is divided; empty where all are real. What is divided lies in bounds from 0 to 1.
+    pub grains: Vec<Grain>,
+}
+
+impl Problem {
+    /// What `evolve` searches of a pipeline under these settings: the axes that it lists, else the pipeline's genome.
+    pub fn of(
+        evolve: &Evolve,
+        pipeline: &PipelineDescription,
+        settings: &[Value],
+        seed: Seed,
+    ) -> Result<Problem, SpaceError> {
+        let start = evolve.start.clone();
+        if evolve.axes.is_empty() {
+            let dimension = pipeline.dimension(settings) as usize;
+            let bounds = pipeline.genome.as_ref().and_then(|genome| genome.bounds);
+            let shapes = pipeline.tensors(settings);
+            return Ok(Problem { dimension, shapes, bounds, start, seed, grains: Vec::new() });
+        }
+        let space = Space::try_new(&evolve.axes)?;
+        let (dimension, grains) = (space.dimension(), space.grains());
+        Ok(Problem { dimension, shapes: Vec::new(), bounds: Some(BOUNDS), start, seed, grains })
+    }
 }
 
 /// The hash of a strategy's whole state: two replicas that agree on it make the same candidates for ever.
@@ -118,6 +145,16 @@ pub enum StrategyError {
         given: usize,
         /// Elements of a candidate.
         dimension: usize,
+    },
+    /// Coordinates that this strategy cannot search.
+    #[error("{strategy} does not search coordinates of kind {grain}; these do: {able}")]
+    Grain {
+        /// The strategy.
+        strategy: String,
+        /// What it cannot search.
+        grain: &'static str,
+        /// Those that can search the whole space.
+        able: String,
     },
     /// A setting that makes no sense; the text names it and says what would.
     #[error("{0}")]

@@ -36,9 +36,11 @@ fn evolution(dir: &Path) -> Result<(), Box<dyn Error>> {
         start: Start::Middle,
         trial_seeds: TrialSeeds::Fresh,
         stop: StopRule::default(),
+        axes: Vec::new(),
     };
     let layout = Layout::of(&spec("evolution", Plan::Evolve(evolve)), 0);
-    let schema = TrialsSchema { evolves: true, axes: Vec::new(), metrics: vec!["value".to_owned()] };
+    let schema =
+        TrialsSchema { evolves: true, axes: Vec::new(), conditional: Vec::new(), metrics: vec!["value".to_owned()] };
     write_parts(dir, &schema, &layout, |_| Ok(Vec::new()))?;
     let generation = |generation: u32| {
         let best = 10.0 / f64::from(generation + 1);
@@ -75,7 +77,7 @@ fn evolution(dir: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn sweep(dir: &Path) -> Result<(), Box<dyn Error>> {
-    let design = Sweep { design: "random".to_owned(), points: Some(POINTS), axes: Vec::new() };
+    let design = Sweep { design: "random".to_owned(), points: Some(POINTS), ..Sweep::default() };
     let layout = Layout::of(&spec("sweep", Plan::Sweep(design)), POINTS);
     let kinds = [
         ("snr", ColumnKind::Float),
@@ -86,6 +88,7 @@ fn sweep(dir: &Path) -> Result<(), Box<dyn Error>> {
     let schema = TrialsSchema {
         evolves: false,
         axes: kinds.iter().map(|(name, kind)| (name.to_string(), *kind)).collect(),
+        conditional: Vec::new(),
         metrics: vec!["accuracy".to_owned(), "spikes".to_owned()],
     };
     let words: [Arc<str>; 3] = ["cma-es".into(), "sep-cma-es".into(), "naïve".into()];

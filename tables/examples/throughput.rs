@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let schema = TrialsSchema {
         evolves: false,
         axes: ["snr", "load", "rate"].map(|name| (name.to_owned(), ColumnKind::Float)).to_vec(),
+        conditional: Vec::new(),
         metrics: ["accuracy", "loss", "spikes", "energy"].map(str::to_owned).to_vec(),
     };
     let data = part();
@@ -53,7 +54,12 @@ fn part() -> TrialsPart {
         replicates: 1,
         objective: Objective { metric: "accuracy".to_owned(), direction: Direction::Maximise },
         config: Vec::new(),
-        plan: Plan::Sweep(Sweep { design: "random".to_owned(), points: Some(points), axes: Vec::new() }),
+        plan: Plan::Sweep(Sweep {
+            design: "random".to_owned(),
+            points: Some(points),
+            axes: Vec::new(),
+            ..Sweep::default()
+        }),
         limits: Limits::default(),
     };
     let layout = Layout::of(&spec, points);

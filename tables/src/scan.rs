@@ -25,7 +25,8 @@ const SCAN_ROWS: usize = 16 * 1024;
 /// Some values of one column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Column {
-    /// Real numbers; NaN also where the table has none.
+    /// Real numbers; NaN also where the table has none. So are the integers and booleans of a column that may hold none:
+    /// those of an axis that is not there at every point.
     Float(Vec<f64>),
     /// Whole numbers, and times as milliseconds since 1970.
     Integer(Vec<i64>),
@@ -211,8 +212,11 @@ pub(crate) struct Batches {
 
 impl Batches {
     fn block(&self, batch: &RecordBatch, names: &[String]) -> Result<Block, TableError> {
-        let columns = names.iter().zip(batch.columns());
-        let columns = columns.map(|(name, array)| column(&self.path, name, array)).collect::<Result<_, _>>()?;
+        let schema = batch.schema();
+        let columns = names.iter().zip(batch.columns()).zip(schema.fields());
+        let columns = columns
+            .map(|((name, array), field)| column(&self.path, name, array, field.is_nullable()))
+            .collect::<Result<_, _>>()?;
         Ok(Block { rows: batch.num_rows(), columns })
     }
 }
@@ -266,9 +270,17 @@ fn decode<T>(path: &Path, decode: impl FnOnce() -> parquet::errors::Result<T>) -
 }
 
 /// An array as one of our columns.
-fn column(path: &Path, name: &str, array: &ArrayRef) -> Result<Column, TableError> {
+fn column(path: &Path, name: &str, array: &ArrayRef, is_nullable: bool) -> Result<Column, TableError> {
     Ok(match array.data_type() {
         DataType::Float64 => Column::Float(floats(path, name, array)?),
+        DataType::Int64 if is_nullable => {
+            let array = array.as_primitive::<Int64Type>();
+            Column::Float(array.iter().map(|i| i.map_or(f64::NAN, |i| i as f64)).collect())
+        }
+        DataType::Boolean if is_nullable => {
+            let array = array.as_boolean();
+            Column::Float(array.iter().map(|b| b.map_or(f64::NAN, |b| f64::from(u8::from(b)))).collect())
+        }
         DataType::Int64 => Column::Integer(primitives::<Int64Type>(path, name, array)?),
         DataType::Timestamp(TimeUnit::Millisecond, _) => Column::Integer(milliseconds(path, name, array)?),
         DataType::UInt32 | DataType::UInt64 => Column::Unsigned(unsigned(path, name, array)?),

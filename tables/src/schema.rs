@@ -62,6 +62,8 @@ pub struct TrialsSchema {
     pub evolves: bool,
     /// The swept parameters, in the order of the run file.
     pub axes: Vec<(String, ColumnKind)>,
+    /// The names of those axes that are not there at every point: their columns may hold nothing.
+    pub conditional: Vec<String>,
     /// The metrics, in the order of the pipeline's description.
     pub metrics: Vec<String>,
 }
@@ -110,6 +112,9 @@ pub enum AxisColumn {
     Boolean(Vec<bool>),
     /// Words.
     Text(Vec<Arc<str>>),
+    /// Values of an axis that is not there at every point: the values, with anything where there is none, and whether
+    /// there is one.
+    Conditional(Box<AxisColumn>, Vec<bool>),
 }
 
 impl AxisColumn {
@@ -123,9 +128,39 @@ impl AxisColumn {
         }
     }
 
+    /// An empty column of an axis that is not there at every point.
+    pub fn conditional(kind: ColumnKind, rows: usize) -> AxisColumn {
+        AxisColumn::Conditional(Box::new(AxisColumn::with_capacity(kind, rows)), Vec::with_capacity(rows))
+    }
+
+    /// Adds the value of a point, or that the axis is not there.
+    pub fn push_point(&mut self, value: Option<&Value>) -> Result<(), TableError> {
+        match (&mut *self, value) {
+            (_, Some(value)) => self.push(value),
+            (AxisColumn::Conditional(values, is_there), None) => {
+                is_there.push(false);
+                match &mut **values {
+                    AxisColumn::Float(column) => column.push(0.0),
+                    AxisColumn::Integer(column) => column.push(0),
+                    AxisColumn::Boolean(column) => column.push(false),
+                    AxisColumn::Text(column) => column.push(Arc::from("")),
+                    AxisColumn::Conditional(..) => {
+                        return Err(TableError::Unfit("an axis has two conditions".to_owned()));
+                    }
+                }
+                Ok(())
+            }
+            (_, None) => Err(TableError::Unfit("an axis that is at every point has no value at one".to_owned())),
+        }
+    }
+
     /// Adds a value; an integer may stand for a number, and nothing else changes.
     pub fn push(&mut self, value: &Value) -> Result<(), TableError> {
         match (&mut *self, value) {
+            (AxisColumn::Conditional(values, is_there), value) => {
+                values.push(value)?;
+                is_there.push(true);
+            }
             (AxisColumn::Float(column), Value::Float(x)) => column.push(*x),
             (AxisColumn::Float(column), Value::Integer(i)) => column.push(*i as f64),
             (AxisColumn::Integer(column), Value::Integer(i)) => column.push(*i),
@@ -149,6 +184,7 @@ impl AxisColumn {
             AxisColumn::Integer(_) => ColumnKind::Integer,
             AxisColumn::Boolean(_) => ColumnKind::Boolean,
             AxisColumn::Text(_) => ColumnKind::Text,
+            AxisColumn::Conditional(values, _) => values.kind(),
         }
     }
 
@@ -159,6 +195,7 @@ impl AxisColumn {
             AxisColumn::Integer(column) => column.len(),
             AxisColumn::Boolean(column) => column.len(),
             AxisColumn::Text(column) => column.len(),
+            AxisColumn::Conditional(_, is_there) => is_there.len(),
         }
     }
 
@@ -176,6 +213,7 @@ mod tests {
         TrialsSchema {
             evolves,
             axes: axes.iter().map(|name| (name.to_string(), ColumnKind::Float)).collect(),
+            conditional: Vec::new(),
             metrics: metrics.iter().map(|name| name.to_string()).collect(),
         }
     }
@@ -214,6 +252,8 @@ mod tests {
         assert_eq!(floats, AxisColumn::Float(vec![0.5, 2.0]));
         let error = floats.push(&Value::text("hebb")).unwrap_err();
         assert_eq!(error.to_string(), "lay out the table: a text does not go into a column of kind number");
+        let error = floats.push_point(None).unwrap_err();
+        assert_eq!(error.to_string(), "lay out the table: an axis that is at every point has no value at one");
         assert!(AxisColumn::with_capacity(ColumnKind::Integer, 0).push(&Value::Float(1.0)).is_err());
         assert_eq!(floats.len(), 2);
     }

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder};
-use arrow_array::{ArrayRef, DictionaryArray, Int8Array, StringArray, UInt32Array, UInt64Array};
+use arrow_array::{
+    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int8Array, Int64Array, StringArray, UInt32Array, UInt64Array,
+};
 use arrow_schema::DataType;
 use tumble_domain::layout::PART_ROWS_MAX;
 use tumble_domain::outcome::{Outcomes, Status};
@@ -96,7 +98,11 @@ fn columns(schema: &TrialsSchema) -> Vec<(ColumnLayout, Source)> {
             ColumnKind::Boolean => (Boolean, Packing::Words),
             ColumnKind::Text => (Utf8, Packing::Words),
         };
-        columns.push((ColumnLayout::required(name, data_type, packing), Source::Axis(axis)));
+        let layout = match schema.conditional.contains(name) {
+            true => ColumnLayout::nullable(name, data_type, packing),
+            false => ColumnLayout::required(name, data_type, packing),
+        };
+        columns.push((layout, Source::Axis(axis)));
     }
     for (metric, name) in schema.metrics.iter().enumerate() {
         columns.push((ColumnLayout::nullable(name, Float64, Packing::Numbers), Source::Metric(metric)));
@@ -159,6 +165,27 @@ fn axis_values(column: &AxisColumn, rows: Range<usize>) -> Result<ArrayRef, Tabl
         AxisColumn::Text(values) => {
             check_text(values[rows.clone()].iter().map(|word| word.len()))?;
             Arc::new(StringArray::from_iter_values(&values[rows]))
+        }
+        AxisColumn::Conditional(values, is_there) => {
+            let there = |row: &usize| is_there[*row];
+            match &**values {
+                AxisColumn::Float(values) => Arc::new(Float64Array::from_iter(
+                    rows.map(|row| Some(row).filter(there).map(|row| canonical(values[row]))),
+                )),
+                AxisColumn::Integer(values) => {
+                    Arc::new(Int64Array::from_iter(rows.map(|row| Some(row).filter(there).map(|row| values[row]))))
+                }
+                AxisColumn::Boolean(values) => {
+                    Arc::new(BooleanArray::from_iter(rows.map(|row| Some(row).filter(there).map(|row| values[row]))))
+                }
+                AxisColumn::Text(values) => {
+                    check_text(values[rows.clone()].iter().map(|word| word.len()))?;
+                    Arc::new(StringArray::from_iter(rows.map(|row| Some(row).filter(there).map(|row| &*values[row]))))
+                }
+                AxisColumn::Conditional(..) => {
+                    return Err(TableError::Unfit("an axis has two conditions".to_owned()));
+                }
+            }
         }
     })
 }
@@ -288,6 +315,9 @@ fn check(part: u64, schema: &TrialsSchema, data: &TrialsPart) -> Result<(), Tabl
         if column.kind() != *kind {
             let (kind, found) = (kind.name(), column.kind().name());
             return unfit(format!("the axis `{name}` has values of kind {found}, not {kind}"));
+        }
+        if matches!(column, AxisColumn::Conditional(..)) != schema.conditional.contains(name) {
+            return unfit(format!("the axis `{name}` is there at some points only, in one of schema and values alone"));
         }
         if column.len() as u64 != range.len() {
             return unfit(format!("the axis `{name}` has {} values for {} trials", column.len(), range.len()));

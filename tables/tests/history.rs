@@ -29,6 +29,7 @@ fn schema() -> TrialsSchema {
             ("bias".to_owned(), ColumnKind::Boolean),
             ("rule".to_owned(), ColumnKind::Text),
         ],
+        conditional: Vec::new(),
         metrics: vec!["accuracy".to_owned()],
     }
 }

@@ -23,6 +23,7 @@ fn sweep_schema() -> TrialsSchema {
             ("bias".to_owned(), ColumnKind::Boolean),
             ("evolve.rule".to_owned(), ColumnKind::Text),
         ],
+        conditional: Vec::new(),
         metrics: vec!["accuracy".to_owned(), "spikes".to_owned()],
     }
 }
@@ -151,7 +152,8 @@ fn an_evolution_has_generations_and_candidates() {
     let dir = tempfile::tempdir().unwrap();
     let layout = evolve_layout(100, 50, 3, TrialSeeds::PerGeneration);
     assert_eq!((layout.trials(), layout.part_rows()), (15_000, 4096));
-    let schema = TrialsSchema { evolves: true, axes: Vec::new(), metrics: vec!["value".to_owned()] };
+    let schema =
+        TrialsSchema { evolves: true, axes: Vec::new(), conditional: Vec::new(), metrics: vec!["value".to_owned()] };
     // The run stops after 40 generations, in the middle of its third part.
     for part in 0..3 {
         let range = layout.part(part, 12_000);
@@ -197,6 +199,7 @@ fn however_the_outcomes_are_cut_the_bytes_are_the_same() {
     let schema = TrialsSchema {
         evolves: false,
         axes: vec![("snr".to_owned(), ColumnKind::Float)],
+        conditional: Vec::new(),
         metrics: vec!["accuracy".to_owned(), "spikes".to_owned()],
     };
     let whole = Outcomes {

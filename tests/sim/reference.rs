@@ -3,7 +3,7 @@
 use tumble_core::run::QUANTILES;
 use tumble_core::{Champion, GenerationRow, Reason};
 use tumble_domain::{
-    Direction, Evolve, Failure, Fitness, Layout, OnFailure, Plan, RunSpec, Status, TrialRange, fitness_of,
+    AxisTarget, Direction, Evolve, Failure, Fitness, Layout, OnFailure, Plan, RunSpec, Status, TrialRange, fitness_of,
 };
 use tumble_pipelines::{NestedEvolution, Pipeline, Trial, Watch};
 use tumble_search::{Design, Problem, strategies};
@@ -73,9 +73,11 @@ impl Scorer<'_> {
         let description = pipeline.description();
         let problem = Problem {
             dimension: description.dimension(&spec.config) as usize,
+            shapes: description.tensors(&spec.config),
             bounds: description.genome.as_ref().and_then(|genome| genome.bounds),
             start: evolve.start.clone(),
             seed: spec.seed,
+            grains: Vec::new(),
         };
         let mut strategy = strategies::build(evolve, &problem).expect("the run file was understood");
         let mut evaluator = pipeline.evaluator();
@@ -168,13 +170,18 @@ impl Scorer<'_> {
         for trial in 0..layout.trials() {
             let address = layout.address(trial);
             let point = (0..design.axes()).map(|axis| design.value(address.candidate, axis));
-            let point: Vec<_> = sweep.axes.iter().map(|axis| axis.target.clone()).zip(point).collect();
+            let point = sweep.axes.iter().map(|axis| axis.target.clone()).zip(point);
+            let point: Vec<_> = point.filter_map(|(target, value)| Some((target, value?))).collect();
             let seed = spec.seed.derive(0, address.candidate, address.replicate);
             let score = self.score(&mut rows, &mut metrics, objective, |metrics| match &mut nested {
                 Some(nested) => nested.evaluate(&spec.config, &point, seed, &self.watch, metrics),
                 None => {
-                    // The axes of our sweeps are the first elements of the vector, in order.
-                    genome.iter_mut().zip(&point).for_each(|(x, (_, value))| *x = value.as_f64().expect("a number"));
+                    // The axes of our sweeps are elements of the vector; one that is not there is 0.
+                    genome.fill(0.0);
+                    for (target, value) in &point {
+                        let AxisTarget::Genome(element) = target else { panic!("our sweeps are of the vector") };
+                        genome[*element] = value.as_f64().expect("a number");
+                    }
                     let trial = Trial { genome: &genome, settings: &spec.config, seed, watch: &self.watch };
                     evaluator.evaluate(&trial, metrics)
                 }

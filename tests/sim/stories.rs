@@ -240,7 +240,8 @@ fn a_grant_that_its_generation_has_overtaken_is_handed_back() {
         let spec = evolution().understood("overtaken").spec;
         let tumble_domain::Plan::Evolve(evolve) = &spec.plan else { panic!("it evolves") };
         let (start, seed) = (evolve.start.clone(), spec.seed);
-        let problem = tumble_search::Problem { dimension: 3, bounds: None, start, seed };
+        let problem =
+            tumble_search::Problem { dimension: 3, shapes: Vec::new(), bounds: None, start, seed, grains: Vec::new() };
         tumble_search::strategies::build(evolve, &problem).expect("the run file was understood")
     };
     let mut worker = Worker::new(pipelines(), 1);

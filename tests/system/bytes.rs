@@ -35,6 +35,25 @@ fn an_evolution_is_the_same_for_one_worker_and_three() {
     assert!(results.contains_key("generations.parquet") && results.contains_key("champion.json"));
 }
 
+/// Generations of other sizes stand in other places: a worker that joins late and a coordinator that restarts must know.
+#[test]
+fn an_evolution_that_restarts_with_other_populations_is_the_same_for_any_workers_and_after_a_kill() {
+    let quiet = the_same_for_one_worker_and_three(RESTARTS, None);
+    let place = Place::new();
+    place.file("run-file.toml", RESTARTS);
+    let folder = place.path().join("killed");
+    let run = place.start("run run-file.toml --quiet --workers 2 --out killed");
+    until("several populations were tried", || {
+        standing(&folder.join(".tumble"), "last")?["generation"].as_u64().filter(|generation| *generation > 300)
+    });
+    kill_everything(run, &folder, 0.0);
+    place.tumble("run --resume --quiet --workers 3 --out killed").exits(0);
+    assert_same(&results(&folder), &quiet, "killed in the middle of its restarts");
+    let summary = summary(&folder);
+    assert_eq!(summary["reason"], "objective reached");
+    assert_each_trial_once(&folder, summary["trials"].as_u64().expect("it counts"));
+}
+
 #[test]
 fn evolutions_within_trials_are_the_same_for_one_worker_and_three() {
     the_same_for_one_worker_and_three(EVOLUTIONS, Some(60));

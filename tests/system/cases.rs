@@ -32,6 +32,24 @@ start = 0.0
 stop = { objective = 0.01 }
 "#;
 
+/// An evolution whose population doubles again and again, with small ones in between.
+pub(crate) const RESTARTS: &str = r#"
+name = "restarts"
+pipeline = "benchmark-functions"
+seed = 3
+replicates = 2
+[config]
+function = "rastrigin"
+dimension = 6
+[evolve]
+strategy = "cma-es"
+restarts = "bipop"
+generations = 100_000
+sigma = 2.0
+start = { uniform = [-5.0, 5.0] }
+stop = { objective = 1e-8, evaluations = 400_000 }
+"#;
+
 /// Sixty evolutions, each inside one trial; a setting of the strategy and one of the pipeline are axes.
 pub(crate) const EVOLUTIONS: &str = r#"
 name = "evolutions"

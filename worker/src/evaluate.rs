@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tumble_domain::outcome::ERROR_BYTES_MAX;
 use tumble_domain::{AxisTarget, Failure, Outcomes, Plan, Seed, Status, TrialError, TrialRange, Value};
 use tumble_pipelines::{Evaluator, NestedEvolution, Trial, Watch};
+use tumble_search::Proposal;
 
 use crate::worker::{Job, OpenRun, Piece};
 
@@ -49,7 +50,7 @@ impl Slot {
             let result = bound
                 .as_mut()
                 .map_err(|reason| Failure::Failed(reason.clone()))
-                .and_then(|bound| evaluate_one(bound, &candidate, seed, watch, &mut metrics));
+                .and_then(|bound| evaluate_one(bound, job, &mut candidate, seed, watch, &mut metrics));
             match result {
                 Err(Failure::Interrupted) => break,
                 Err(Failure::TimedOut) => columns.push_failure(Status::TimedOut, "the trial outlasted limits.timeout"),
@@ -94,13 +95,22 @@ impl Slot {
 /// An evaluator that panics costs its trial, not the worker.
 fn evaluate_one(
     bound: &mut Bound,
-    candidate: &CandidateBuffer,
+    job: &Job,
+    candidate: &mut CandidateBuffer,
     seed: Seed,
     watch: &Watch,
     metrics: &mut [f64],
 ) -> Result<(), Failure> {
     let evaluate = AssertUnwindSafe(|| match bound {
         Bound::Plain(evaluator) => {
+            if let Some((proposal, index)) = candidate.proposed(job) {
+                // A long candidate need not exist as a whole, if the evaluator can do without.
+                let trial = Trial { genome: &[], settings: &candidate.settings, seed, watch };
+                if let Some(result) = evaluator.evaluate_proposed(proposal, index, &trial, metrics) {
+                    return result;
+                }
+            }
+            candidate.make(job);
             let trial = Trial { genome: &candidate.genome, settings: &candidate.settings, seed, watch };
             evaluator.evaluate(&trial, metrics)
         }
@@ -116,6 +126,8 @@ fn evaluate_one(
 /// The candidate at hand, rebuilt when the next one's turn comes; its replicates share it.
 struct CandidateBuffer {
     at: Option<u64>,
+    /// The candidate of a proposal that `genome` holds; it is made when an evaluator wants it.
+    made: Option<u64>,
     genome: Vec<f64>,
     settings: Vec<Value>,
     overrides: Vec<(AxisTarget, Value)>,
@@ -126,10 +138,25 @@ impl CandidateBuffer {
         let dimension = run.pipeline.description().dimension(&run.spec.config) as usize;
         CandidateBuffer {
             at: None,
-            genome: vec![0.0; dimension],
+            made: None,
+            // Of a proposal's candidates only those that are made take memory.
+            genome: if run.spec.plan.sweep().is_some() { vec![0.0; dimension] } else { Vec::new() },
             settings: run.spec.config.clone(),
             overrides: Vec::new(),
         }
+    }
+
+    /// The proposal and which of its candidates is at hand, if it is one of a proposal.
+    fn proposed<'a>(&self, job: &'a Job) -> Option<(&'a Proposal, u32)> {
+        Some((job.proposal.as_deref()?, self.at? as u32))
+    }
+
+    /// Makes the vector of a proposal's candidate, if it is not there.
+    fn make(&mut self, job: &Job) {
+        let Some((proposal, index)) = self.proposed(job).filter(|_| self.made != self.at) else { return };
+        self.genome.resize(proposal.dimension(), 0.0);
+        proposal.candidate(index, &mut self.genome);
+        self.made = self.at;
     }
 
     fn set(&mut self, job: &Job, candidate: u64) {
@@ -137,15 +164,22 @@ impl CandidateBuffer {
             return;
         }
         self.at = Some(candidate);
-        if let Some(proposal) = &job.proposal {
-            proposal.candidate(candidate as u32, &mut self.genome);
-            return;
-        }
         let (Some(sweep), Some(design)) = (job.run.spec.plan.sweep(), &job.run.design) else { return };
         self.overrides.clear();
         let mut reshaped = false;
         for (axis, description) in sweep.axes.iter().enumerate() {
-            let value = design.value(candidate, axis);
+            let Some(value) = design.value(candidate, axis) else {
+                // Where an axis is not there its default holds, and not what the candidate before had.
+                match &description.target {
+                    AxisTarget::Parameter(index) => {
+                        self.settings[*index] = job.run.spec.config[*index].clone();
+                        reshaped = true;
+                    }
+                    AxisTarget::Genome(element) => self.genome.iter_mut().skip(*element).take(1).for_each(|x| *x = 0.0),
+                    _ => {}
+                }
+                continue;
+            };
             match &description.target {
                 AxisTarget::Parameter(index) => {
                     self.settings[*index] = value;

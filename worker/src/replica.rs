@@ -121,13 +121,8 @@ impl Step {
 /// The strategy as the run file makes it.
 fn first(run: &OpenRun) -> Result<Box<dyn Strategy>, String> {
     let Plan::Evolve(evolve) = &run.spec.plan else { return Err("the run does not evolve".to_owned()) };
-    let description = run.pipeline.description();
-    let problem = Problem {
-        dimension: description.dimension(&run.spec.config) as usize,
-        bounds: description.genome.as_ref().and_then(|genome| genome.bounds),
-        start: evolve.start.clone(),
-        seed: run.spec.seed,
-    };
+    let problem = Problem::of(evolve, run.pipeline.description(), &run.spec.config, run.spec.seed)
+        .map_err(|error| error.to_string())?;
     strategies::build(evolve, &problem).map_err(|error| error.to_string())
 }
 

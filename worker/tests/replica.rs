@@ -36,8 +36,8 @@ impl Desk {
         let run: Arc<str> = "replica-1".into();
         let open = OpenRun::try_new(&run, RUN_TOML, &pipelines).expect("it is understood");
         let Plan::Evolve(evolve) = &open.spec.plan else { panic!("it evolves") };
-        let bounds = open.pipeline.description().genome.as_ref().and_then(|genome| genome.bounds);
-        let problem = Problem { dimension: 3, bounds, start: evolve.start.clone(), seed: open.spec.seed };
+        let problem = Problem::of(evolve, open.pipeline.description(), &open.spec.config, open.spec.seed);
+        let problem = problem.expect("it can be searched");
         let strategy = strategies::build(evolve, &problem).expect("it can be built");
         let mut desk = Desk { worker: Worker::new(pipelines, 2), strategy, run: run.clone() };
         assert!(desk.worker.handle(Event::Opened { run, run_toml: RUN_TOML.to_owned() }).is_empty());

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
+use tumble_runfile::Branch;
+
 use crate::args::CheckArgs;
+use crate::commands::describe::value_json;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, grouped, size};
 use crate::runfile;
@@ -15,7 +18,12 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
         canonical.clone()
     } else {
         let spec = &understood.spec;
-        let columns: Vec<String> = shape.columns.iter().map(|c| format!("{} {}", c.name, c.kind.name())).collect();
+        let columns: Vec<String> = shape
+            .columns
+            .iter()
+            .map(|c| format!("{} {}{}", c.name, c.kind.name(), if c.conditional { " or null" } else { "" }))
+            .collect();
+        let branches = branches_text(&shape.branches);
         let generations = if shape.generations > 1 {
             format!("{} generations × ", grouped(shape.generations))
         } else {
@@ -23,7 +31,7 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
         };
         format!(
             "{} is a valid run of pipeline `{}`\n\
-             trials    {} = {generations}{} candidates × {} replicates\n\
+             trials    {} = {generations}{} candidates × {} replicates\n{branches}\
              objective {}\n\
              table     {} parts of up to {} rows, about {}\n\
              columns   {}\n",
@@ -49,12 +57,32 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
             "generations": shape.generations,
             "candidates": shape.candidates,
             "replicates": shape.replicates,
+            "branches": shape.branches.iter()
+                .map(|b| json!({ "axis": b.axis, "value": value_json(&b.value), "points": b.points }))
+                .collect::<Vec<_>>(),
             "parts": shape.parts,
             "part_rows": shape.part_rows,
             "bytes": shape.bytes,
-            "columns": shape.columns.iter().map(|c| json!({ "name": c.name, "type": c.kind.name() })).collect::<Vec<_>>(),
+            "columns": shape.columns.iter().map(|c| json!({ "name": c.name, "type": c.kind.name(), "null": c.conditional })).collect::<Vec<_>>(),
             "canonical": canonical,
         })
     });
     Ok(Exit::Complete)
+}
+
+/// The branches that are shown of each axis; of more the count alone.
+const BRANCHES_SHOWN: usize = 8;
+
+/// What the points of a grid are the sum of, a line for each axis that others hang on.
+fn branches_text(branches: &[Branch]) -> String {
+    let mut text = String::new();
+    for of_axis in branches.chunk_by(|a, b| a.axis == b.axis) {
+        let shown = of_axis.iter().take(BRANCHES_SHOWN);
+        let mut parts: Vec<String> = shown.map(|b| format!("{} at {}", grouped(b.points), b.value)).collect();
+        if of_axis.len() > BRANCHES_SHOWN {
+            parts.push(format!("{} more values", of_axis.len() - BRANCHES_SHOWN));
+        }
+        text += &format!("branches  {}: {}\n", of_axis[0].axis, parts.join(", "));
+    }
+    text
 }

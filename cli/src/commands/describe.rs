@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value as Json, json};
 use tumble_domain::nearest::nearest;
-use tumble_domain::{GenomeLength, Parameter, PipelineDescription, Value};
+use tumble_domain::{Extent, GenomeLength, Parameter, PipelineDescription, Tensor, Value};
 use tumble_search::{StrategyDescription, designs, strategies};
 
 use crate::exit::{Exit, Failure};
@@ -86,6 +86,10 @@ fn pipeline_page(p: &PipelineDescription) -> String {
         let length = match &genome.length {
             GenomeLength::Fixed(n) => format!("{n} numbers"),
             GenomeLength::Parameter(name) => format!("`{name}` numbers"),
+            GenomeLength::Tensors(tensors) => {
+                let one = |t: &Tensor| format!("{} ({} × {})", t.name, extent(&t.rows), extent(&t.columns));
+                tensors.iter().map(one).collect::<Vec<_>>().join(", ")
+            }
         };
         let bounds = genome.bounds.map_or("unbounded".to_owned(), |(lo, hi)| format!("{} to {}", bound(lo), bound(hi)));
         let _ = writeln!(text, "evolves    `{}`, {length}, {bounds}: {}", genome.name, genome.summary);
@@ -137,6 +141,21 @@ fn parameter_list(parameters: &[Parameter]) -> String {
     text
 }
 
+/// How far a tensor goes: a number, or the parameter that says it.
+fn extent(extent: &Extent) -> String {
+    match extent {
+        Extent::Fixed(n) => n.to_string(),
+        Extent::Parameter(name) => format!("`{name}`"),
+    }
+}
+
+fn extent_json(extent: &Extent) -> Json {
+    match extent {
+        Extent::Fixed(n) => json!(n),
+        Extent::Parameter(name) => json!(name),
+    }
+}
+
 /// A bound in few characters: `2`, `0.5`, `1e-64`.
 fn bound(x: f64) -> String {
     if x == 0.0 || (1e-4..1e7).contains(&x.abs()) { x.to_string() } else { format!("{x:e}") }
@@ -154,6 +173,13 @@ fn pipeline_json(p: &PipelineDescription) -> Json {
             "length": match &g.length {
                 GenomeLength::Fixed(n) => json!(n),
                 GenomeLength::Parameter(name) => json!(name),
+                GenomeLength::Tensors(tensors) => tensors.iter()
+                    .map(|t| json!({
+                        "name": t.name,
+                        "rows": extent_json(&t.rows),
+                        "columns": extent_json(&t.columns),
+                    }))
+                    .collect(),
             },
             "bounds": g.bounds.map(|(lo, hi)| [lo, hi]),
             "summary": g.summary,

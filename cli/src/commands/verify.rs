@@ -224,13 +224,9 @@ impl Recorded {
 
     fn strategy(&self) -> Result<Box<dyn Strategy>, Failure> {
         let Plan::Evolve(evolve) = &self.run.spec.plan else { unreachable!("only an evolution is replayed") };
-        let description = self.run.pipeline.description();
-        let problem = Problem {
-            dimension: description.dimension(&self.run.spec.config) as usize,
-            bounds: description.genome.as_ref().and_then(|genome| genome.bounds),
-            start: evolve.start.clone(),
-            seed: self.run.spec.seed,
-        };
+        let spec = &self.run.spec;
+        let problem = Problem::of(evolve, self.run.pipeline.description(), &spec.config, spec.seed);
+        let problem = problem.map_err(Failure::usage)?;
         strategies::build(evolve, &problem).map_err(Failure::usage)
     }
 
@@ -323,7 +319,8 @@ impl Recorded {
     /// The swept settings of a point.
     fn axes(&self, point: u64) -> Vec<(String, Value)> {
         let (Some(sweep), Some(design)) = (self.run.spec.plan.sweep(), &self.run.design) else { return Vec::new() };
-        sweep.axes.iter().enumerate().map(|(i, axis)| (axis.name.clone(), design.value(point, i))).collect()
+        let there = |(i, axis): (usize, &tumble_domain::Axis)| Some((axis.name.clone(), design.value(point, i)?));
+        sweep.axes.iter().enumerate().filter_map(there).collect()
     }
 }
 

@@ -211,12 +211,8 @@ impl Run {
         let direction = objective.direction;
         let evolution = match &spec.plan {
             Plan::Evolve(evolve) => {
-                let problem = Problem {
-                    dimension: pipeline.dimension(&spec.config) as usize,
-                    bounds: pipeline.genome.as_ref().and_then(|genome| genome.bounds),
-                    start: evolve.start.clone(),
-                    seed: spec.seed,
-                };
+                let problem = Problem::of(evolve, &pipeline, &spec.config, spec.seed)
+                    .expect("a validated evolution has a space to search");
                 let strategy = strategies::build(evolve, &problem).expect("a validated evolution can be built");
                 layout.begin(0, u64::from(strategy.population()));
                 Some(Evolution::new(strategy, spec.replicates))
@@ -492,7 +488,14 @@ mod tests {
     impl Strategy for Breathing {
         fn ask(&self) -> Proposal {
             let evolve = Evolve { population: Some(self.population()), ..self.evolve.clone() };
-            let problem = Problem { dimension: 2, bounds: None, start: Start::Middle, seed: Seed(1) };
+            let problem = Problem {
+                dimension: 2,
+                shapes: Vec::new(),
+                bounds: None,
+                start: Start::Middle,
+                seed: Seed(1),
+                grains: vec![],
+            };
             strategies::build(&evolve, &problem).expect("it can be built").ask()
         }
         fn tell(&mut self, fitness: &[Fitness]) {
@@ -523,6 +526,7 @@ mod tests {
             start: Start::Middle,
             trial_seeds: TrialSeeds::Fresh,
             stop: StopRule { objective: None, evaluations },
+            axes: Vec::new(),
         }
     }
 
@@ -608,7 +612,14 @@ mod tests {
         let era = |generation, first_trial, candidates| Era { generation, first_trial, candidates };
         assert_eq!(checkpoint.eras, [era(0, 0, 4), era(2, 16, 9), era(3, 34, 2)]);
         // A strategy of the shelf stands in for what the shelf does not know.
-        let problem = Problem { dimension: 2, bounds: None, start: Start::Middle, seed: Seed(1) };
+        let problem = Problem {
+            dimension: 2,
+            shapes: Vec::new(),
+            bounds: None,
+            start: Start::Middle,
+            seed: Seed(1),
+            grains: vec![],
+        };
         let mut strategy = strategies::build(&evolve(2, None), &problem).expect("it can be built");
         (0..3).for_each(|_| strategy.tell(&[Fitness::Worst; 2]));
         checkpoint.strategy = strategy.snapshot();

@@ -11,6 +11,7 @@ mod bbob;
 use std::collections::BTreeMap;
 
 use tumble_domain::{Direction, Failure, Genome, GenomeLength, Objective, PipelineDescription, Seed};
+use tumble_search::Proposal;
 
 use self::bbob::Bbob;
 use crate::draws::Draws;
@@ -26,6 +27,10 @@ pub const ROTATED_DIMENSION_MAX: usize = 1024;
 
 /// The most numbers that an evaluator keeps in tables between trials (32 MiB); past it, all tables are made anew.
 const TABLE_NUMBERS_MAX: usize = 4 << 20;
+
+/// Elements of a candidate that are made at a time when it is not given as a whole: they and their noise stay in the
+/// first cache.
+const PIECE: usize = 2048;
 
 /// The key of the rotations. A part of the functions' definition: it never changes, and no run's seed touches it.
 const ROTATION_SEED: Seed = Seed(0x7475_6d62_6c65);
@@ -136,31 +141,124 @@ impl Evaluator for Tables {
         };
         Ok(())
     }
+
+    /// A long vector is summed up as it is made. A short one is made as a whole, so that replicates share it.
+    fn evaluate_proposed(
+        &mut self,
+        proposal: &Proposal,
+        index: u32,
+        trial: &Trial<'_>,
+        metrics: &mut [f64],
+    ) -> Option<Result<(), Failure>> {
+        let n = proposal.dimension();
+        if n <= PIECE || !proposal.has_pieces() || usize_at(trial.settings, 1) != Ok(n) {
+            return None;
+        }
+        let function =
+            Function::named(text_at(trial.settings, 0).ok()?).filter(|f| *f != Function::RotatedEllipsoid)?;
+        Some(self.value_of_pieces(function, proposal, index, trial.watch).map(|value| metrics[0] = value))
+    }
 }
 
-impl Tables {
-    fn value(&mut self, function: Function, x: &[f64], watch: &Watch) -> Result<f64, Failure> {
-        let n = x.len();
-        Ok(match function {
-            Function::Sphere => x.iter().map(|x| x * x).sum(),
+/// A plain function that is a sum over elements in their order, on its way through them.
+struct Sum<'a> {
+    function: Function,
+    /// One for each element of an ellipsoid.
+    weights: &'a [f64],
+    /// Elements taken.
+    taken: usize,
+    sum: f64,
+    /// The first element, and the last one taken.
+    first: f64,
+    last: f64,
+}
+
+impl Sum<'_> {
+    fn new(function: Function, weights: &[f64]) -> Sum<'_> {
+        Sum { function, weights, taken: 0, sum: 0.0, first: 0.0, last: 0.0 }
+    }
+
+    /// Takes the elements that follow, at least one. However they are cut into pieces, the order of the sum is the same.
+    fn take(&mut self, piece: &[f64]) {
+        let rest = match self.taken {
+            0 => {
+                self.first = piece[0];
+                &piece[1..]
+            }
+            _ => piece,
+        };
+        self.sum = match self.function {
+            Function::Sphere => piece.iter().fold(self.sum, |sum, x| sum + x * x),
             Function::Ellipsoid => {
-                self.prepare(n, false, watch)?;
-                x.iter().zip(&self.weights[&n]).map(|(x, weight)| weight * (x * x)).sum()
+                let weights = &self.weights[self.taken..];
+                piece.iter().zip(weights).fold(self.sum, |sum, (x, weight)| sum + weight * (x * x))
             }
-            Function::RotatedEllipsoid => {
-                self.prepare(n, true, watch)?;
-                let rows = self.rotations[&n].chunks_exact(n);
-                rows.zip(&self.weights[&n]).map(|(row, weight)| weight * square(dot(row, x))).sum()
-            }
-            Function::Cigar => x[0] * x[0] + 1e6 * x[1..].iter().map(|x| x * x).sum::<f64>(),
+            Function::Cigar => rest.iter().fold(self.sum, |sum, x| sum + x * x),
             Function::Rosenbrock => {
-                x.windows(2).map(|pair| 100.0 * square(pair[1] - pair[0] * pair[0]) + square(1.0 - pair[0])).sum()
+                let before = if self.taken == 0 { self.first } else { self.last };
+                let befores = std::iter::once(&before).chain(rest);
+                let step = |a: f64, b: f64| 100.0 * square(b - a * a) + square(1.0 - a);
+                befores.zip(rest).fold(self.sum, |sum, (a, b)| sum + step(*a, *b))
             }
             Function::Rastrigin => {
                 let wave = |x: f64| x * x - 10.0 * libm::cos(2.0 * std::f64::consts::PI * x);
-                10.0 * n as f64 + x.iter().map(|x| wave(*x)).sum::<f64>()
+                piece.iter().fold(self.sum, |sum, x| sum + wave(*x))
             }
-        })
+            Function::RotatedEllipsoid => unreachable!("it needs the vector as a whole"),
+        };
+        self.last = piece[piece.len() - 1];
+        self.taken += piece.len();
+    }
+
+    fn value(&self) -> f64 {
+        match self.function {
+            Function::Cigar => self.first * self.first + 1e6 * self.sum,
+            Function::Rastrigin => 10.0 * self.taken as f64 + self.sum,
+            _ => self.sum,
+        }
+    }
+}
+
+impl Tables {
+    /// The value at a candidate that is made piece by piece.
+    fn value_of_pieces(
+        &mut self,
+        function: Function,
+        proposal: &Proposal,
+        index: u32,
+        watch: &Watch,
+    ) -> Result<f64, Failure> {
+        let n = proposal.dimension();
+        let mut sum = Sum::new(function, self.weights_of(function, n, watch)?);
+        let mut piece = [0.0; PIECE];
+        for from in (0..n).step_by(PIECE) {
+            watch.check()?;
+            let piece = &mut piece[..PIECE.min(n - from)];
+            proposal.piece(index, from, piece);
+            sum.take(piece);
+        }
+        Ok(sum.value())
+    }
+
+    /// The weights of an ellipsoid, for the other functions none.
+    fn weights_of(&mut self, function: Function, n: usize, watch: &Watch) -> Result<&[f64], Failure> {
+        if function != Function::Ellipsoid {
+            return Ok(&[]);
+        }
+        self.prepare(n, false, watch)?;
+        Ok(&self.weights[&n])
+    }
+
+    fn value(&mut self, function: Function, x: &[f64], watch: &Watch) -> Result<f64, Failure> {
+        let n = x.len();
+        if function == Function::RotatedEllipsoid {
+            self.prepare(n, true, watch)?;
+            let rows = self.rotations[&n].chunks_exact(n);
+            return Ok(rows.zip(&self.weights[&n]).map(|(row, weight)| weight * square(dot(row, x))).sum());
+        }
+        let mut sum = Sum::new(function, self.weights_of(function, n, watch)?);
+        sum.take(x);
+        Ok(sum.value())
     }
 
     fn bbob_value(&mut self, id: bbob::Id, x: &[f64], watch: &Watch) -> Result<f64, Failure> {
@@ -246,7 +344,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tumble_domain::Value;
+    use tumble_domain::{Evolve, Start, StopRule, TrialSeeds, Value};
+    use tumble_search::Problem;
 
     fn value(function: &str, x: &[f64]) -> f64 {
         evaluate(&mut Tables::default(), function, x).expect("the point fits")
@@ -317,6 +416,50 @@ mod tests {
             let (turned, plain) = (value("rotated-ellipsoid", &x), value("ellipsoid", &y));
             assert!((turned - plain).abs() < 1e-12 * plain, "{turned} for {plain} in {n} dimensions");
             assert!((value("ellipsoid", &x) - plain).abs() > 1e-3 * plain, "the rotation does nothing");
+        }
+    }
+
+    /// Of every strategy whose candidates have pieces, and one whose candidates have none.
+    fn asked(strategy: &str, dimension: usize) -> Proposal {
+        let evolve = Evolve {
+            strategy: strategy.to_owned(),
+            population: Some(4),
+            generations: 1,
+            settings: vec![],
+            start: Start::Everywhere(0.25),
+            trial_seeds: TrialSeeds::Fresh,
+            stop: StopRule::default(),
+            axes: Vec::new(),
+        };
+        let start = Start::Everywhere(0.25);
+        let problem =
+            Problem { dimension, shapes: vec![], bounds: Some((-1.0, 1.5)), start, seed: Seed(5), grains: vec![] };
+        tumble_search::strategies::build(&evolve, &problem).expect("it can be built").ask()
+    }
+
+    #[test]
+    fn a_candidate_summed_up_as_it_is_made_has_the_value_of_the_whole() {
+        for strategy in ["csa-es", "open-ai-es", "snes", "pgpe", "random", "lm-ma-es"] {
+            for n in [PIECE - 1, PIECE + 1, 2 * PIECE, 3 * PIECE + 77] {
+                let proposal = asked(strategy, n);
+                let mut tables = Tables::default();
+                for function in PLAIN.into_iter().chain(["bbob-f1"]) {
+                    let settings = [Value::text(function), Value::Integer(n as i64), Value::Integer(1)];
+                    let separable = PLAIN.contains(&function) && function != "rotated-ellipsoid";
+                    for index in 0..4 {
+                        let trial =
+                            Trial { genome: &[], settings: &settings, seed: Seed(0), watch: &Watch::unlimited() };
+                        let mut metrics = [f64::NAN];
+                        let made = tables.evaluate_proposed(&proposal, index, &trial, &mut metrics);
+                        assert_eq!(made.is_some(), separable && n > PIECE && strategy != "lm-ma-es");
+                        let Some(made) = made else { continue };
+                        made.expect("the point fits");
+                        let mut x = vec![0.0; n];
+                        proposal.candidate(index, &mut x);
+                        assert_eq!(metrics[0].to_bits(), value(function, &x).to_bits(), "{function}, {strategy}, {n}");
+                    }
+                }
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use crate::noise::{part_of, unit};
 
 /// An axis that was checked.
 #[derive(Clone, Debug)]
-pub(super) enum Scale {
+pub(crate) enum Scale {
     /// These values.
     Values(Vec<Value>),
     /// The whole numbers from `from` on.
@@ -19,7 +19,7 @@ pub(super) enum Scale {
 }
 
 impl Scale {
-    pub(super) fn try_new(axis: &Axis) -> Result<Scale, DesignError> {
+    pub(crate) fn try_new(axis: &Axis) -> Result<Scale, DesignError> {
         let name = || axis.name.clone();
         match &axis.values {
             AxisValues::List(values) if values.is_empty() => Err(DesignError::EmptyAxis { axis: name() }),
@@ -56,7 +56,7 @@ impl Scale {
     }
 
     /// The value at a step; the last one for any step beyond.
-    pub(super) fn step(&self, step: u64) -> Value {
+    pub(crate) fn step(&self, step: u64) -> Value {
         match self {
             Scale::Values(values) => values[(step as usize).min(values.len() - 1)].clone(),
             Scale::Integers { from, count } => Value::Integer(from.wrapping_add_unsigned(step.min(count - 1))),
@@ -123,7 +123,7 @@ fn log_step(from: f64, to: f64, step: u64, last: u64) -> f64 {
 }
 
 /// The point at `t` of the way in equal ratios. Powers of ten, for `libm` gives whole ones exactly.
-fn log(from: f64, to: f64, t: f64) -> f64 {
+pub(crate) fn log(from: f64, to: f64, t: f64) -> f64 {
     if t == 0.0 {
         return from;
     }

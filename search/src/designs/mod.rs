@@ -3,7 +3,8 @@
 //! A design is a rule, not a list: any value of any point is made from the point's index alone, in time that does not
 //! grow with the number of points, and nothing is kept for each point. So a sweep of 10¹² points costs no memory.
 
-mod axis;
+pub(crate) mod axis;
+mod branches;
 mod latin_hypercube;
 mod sobol;
 #[cfg(test)]
@@ -11,12 +12,17 @@ mod tests;
 
 use tumble_domain::nearest::nearest;
 use tumble_domain::seed::Stream;
-use tumble_domain::{Seed, Sweep, Value};
+use tumble_domain::{Condition, Criterion, Seed, Sweep, Value};
 
 use crate::noise::word64;
 use axis::Scale;
+use branches::Branches;
+pub use branches::DECIDING_VALUES_MAX;
 use latin_hypercube::LatinHypercube;
 use sobol::Sobol;
+
+/// The most points of a `latin-hypercube` with the criterion `maximin`: every pair of them is compared.
+pub const MAXIMIN_POINTS_MAX: u64 = latin_hypercube::MAXIMIN_POINTS_MAX;
 
 /// The most axes of a `sobol` design: so many direction numbers are on board.
 pub const SOBOL_AXES_MAX: usize = sobol::AXES_MAX;
@@ -27,13 +33,15 @@ pub struct Design {
     scales: Vec<Scale>,
     points: u64,
     layout: Layout,
+    /// The condition of each axis that is there at some points only.
+    conditions: Vec<Option<Condition>>,
 }
 
 /// How a point's index becomes a place on each axis.
 #[derive(Clone, Debug)]
 enum Layout {
-    /// Every combination, the last axis fastest. `strides[a]` points share the same place on axis `a` in a row.
-    Grid { strides: Vec<u64> },
+    /// Every combination, the last axis fastest.
+    Grid(Branches),
     /// Point `i` has the `i`-th value of every axis.
     List,
     /// Every point is drawn for itself.
@@ -164,6 +172,29 @@ pub enum DesignError {
         /// Its number, from 1.
         axes: usize,
     },
+    /// An axis that cannot be there at some points only, as its condition says.
+    #[error("axis `{axis}` cannot depend on another as it says: {why}")]
+    Condition {
+        /// The axis.
+        axis: String,
+        /// What is wrong with its condition.
+        why: String,
+    },
+    /// A criterion beside a design that has none.
+    #[error("the design `{design}` knows no criterion: leave `criterion` out, or take `latin-hypercube`")]
+    CriterionNotTaken {
+        /// The design.
+        design: &'static str,
+    },
+    /// More points than are compared pair by pair.
+    #[error(
+        "the criterion `maximin` compares every pair of at most {MAXIMIN_POINTS_MAX} points, but the sweep has {points}: \
+         leave it out, or take `sobol`"
+    )]
+    TooManyToCompare {
+        /// As the run file has it.
+        points: u64,
+    },
 }
 
 fn hint(meant: &Option<&'static str>) -> String {
@@ -188,9 +219,11 @@ const DESCRIPTIONS: [DesignDescription; 5] = [
     DesignDescription {
         name: "latin-hypercube",
         summary: "on each axis one point in each of `points` equal cells, in an order of its own",
-        advice: "a fixed number of points over several axes, when each axis alone should be covered evenly",
-        source: "McKay, Beckman, Conover, Technometrics 21 (1979)",
-        needs: "`points` of the sweep; axes of any form",
+        advice: "a fixed number of points over several axes, when each axis alone should be covered evenly; with \
+                 `criterion = \"maximin\"` the one of 64 hypercubes whose closest two points are farthest apart",
+        source: "McKay, Beckman, Conover, Technometrics 21 (1979); maximin: Morris and Mitchell, J. Statist. Plann. \
+                 Inference 43 (1995)",
+        needs: "`points` of the sweep, with `maximin` at most 2048; axes of any form",
     },
     DesignDescription {
         name: "sobol",
@@ -226,14 +259,18 @@ impl Design {
             return Err(DesignError::NoAxes);
         }
         let scales = sweep.axes.iter().map(Scale::try_new).collect::<Result<Vec<_>, _>>()?;
+        let branches = Branches::try_new(sweep)?;
+        if sweep.criterion.is_some() && design != "latin-hypercube" {
+            return Err(DesignError::CriterionNotTaken { design });
+        }
         let (points, layout) = match design {
-            "grid" => grid(sweep, &scales)?,
+            "grid" => grid(sweep, &scales, branches)?,
             "list" => (list(sweep, &scales)?, Layout::List),
             _ => {
                 let points = sweep.points.filter(|points| *points > 0).ok_or(DesignError::NoPoints { design })?;
                 let layout = match design {
                     "random" => Layout::Random(seed),
-                    "latin-hypercube" => Layout::LatinHypercube(LatinHypercube::new(seed, points)),
+                    "latin-hypercube" => Layout::LatinHypercube(latin_hypercube(sweep, seed, points)?),
                     _ => match sweep.axes.get(SOBOL_AXES_MAX) {
                         Some(axis) => {
                             let axis = axis.name.clone();
@@ -245,10 +282,12 @@ impl Design {
                 (points, layout)
             }
         };
-        if sweep.points.is_some() && matches!(layout, Layout::Grid { .. } | Layout::List) {
+        if sweep.points.is_some() && matches!(layout, Layout::Grid(_) | Layout::List) {
             return Err(DesignError::PointsNotTaken { design });
         }
-        Ok(Design { scales, points, layout })
+        let mut conditions = vec![None; sweep.axes.len()];
+        sweep.conditions.iter().for_each(|condition| conditions[condition.axis] = Some(condition.clone()));
+        Ok(Design { scales, points, layout, conditions })
     }
 
     /// How many points there are.
@@ -261,41 +300,67 @@ impl Design {
         self.scales.len()
     }
 
-    /// The value of axis `axis` at point `point`.
+    /// The value of axis `axis` at point `point`; `None` where the axis is not there.
     ///
     /// # Panics
     /// If there is no such axis. A point past the last is whatever the rule gives there.
-    pub fn value(&self, point: u64, axis: usize) -> Value {
+    pub fn value(&self, point: u64, axis: usize) -> Option<Value> {
         let scale = &self.scales[axis];
-        match &self.layout {
-            Layout::Grid { strides } => scale.step(point / strides[axis] % scale.steps().unwrap_or(1)),
-            Layout::List => scale.step(point.min(self.points - 1)),
-            Layout::Random(seed) => scale.at(random(*seed, point, axis)),
+        if let Layout::Grid(branches) = &self.layout {
+            return branches.step(point, axis).map(|step| scale.step(step));
+        }
+        if let Some(condition) = &self.conditions[axis] {
+            // The draw stands where the axis is not there as well: it is only not asked for.
+            self.value(point, condition.on).filter(|value| condition.values.contains(value))?;
+        }
+        Some(match &self.layout {
+            Layout::Grid(_) | Layout::List => scale.step(point.min(self.points - 1)),
+            Layout::Random(seed) => scale.at(random(*seed, point, axis, 0)),
             Layout::LatinHypercube(hypercube) => scale.at(hypercube.fraction(point, axis)),
             Layout::Sobol(sobol) => scale.at(sobol.fraction(point, axis)),
-        }
+        })
     }
+
+    /// The branches of a grid: for each axis that others hang on (and that hangs on none itself), each of its values with
+    /// how many points have it. Empty without conditions, and for a design that samples.
+    pub fn branches(&self) -> Vec<(usize, Vec<(Value, u64)>)> {
+        let Layout::Grid(branches) = &self.layout else { return Vec::new() };
+        let shares = (0..self.axes()).filter_map(|axis| Some((axis, branches.shares(axis)?)));
+        let named = shares.map(|(axis, shares)| {
+            let values = (0..).zip(shares).map(|(step, points)| (self.scales[axis].step(step), points as u64));
+            (axis, values.collect())
+        });
+        named.collect()
+    }
+}
+
+/// Points of a grid over these axes: the product of their values, where no axis has a condition; the largest number for
+/// more than that, and 0 where a condition makes no sense or an interval has no `points`.
+pub fn grid_points(sweep: &Sweep) -> u128 {
+    Branches::try_new(sweep).map_or(0, |branches| branches.points())
 }
 
 /// The place of a point on an axis, as a 64-bit fraction of it, drawn for itself.
-fn random(seed: Seed, point: u64, axis: usize) -> u64 {
-    word64(seed.noise(Stream::Design, axis as u32 & 0xFF_FFFF, point as u32, (point >> 32) as u32, 0), 0)
+fn random(seed: Seed, point: u64, axis: usize, block: u32) -> u64 {
+    word64(seed.noise(Stream::Design, axis as u32 & 0xFF_FFFF, point as u32, (point >> 32) as u32, block), 0)
 }
 
-fn grid(sweep: &Sweep, scales: &[Scale]) -> Result<(u64, Layout), DesignError> {
-    let mut points = 1u64;
-    let mut steps = Vec::with_capacity(scales.len());
+fn latin_hypercube(sweep: &Sweep, seed: Seed, points: u64) -> Result<LatinHypercube, DesignError> {
+    match sweep.criterion {
+        None => Ok(LatinHypercube::new(seed, points)),
+        Some(Criterion::Maximin) if points > MAXIMIN_POINTS_MAX => Err(DesignError::TooManyToCompare { points }),
+        Some(Criterion::Maximin) => Ok(LatinHypercube::maximin(seed, points, sweep.axes.len())),
+    }
+}
+
+fn grid(sweep: &Sweep, scales: &[Scale], branches: Branches) -> Result<(u64, Layout), DesignError> {
     for (axis, scale) in sweep.axes.iter().zip(scales) {
-        let count =
-            scale.steps().ok_or_else(|| DesignError::NoPointsOnAxis { axis: axis.name.clone(), design: "grid" })?;
-        points = points.checked_mul(count).ok_or_else(|| DesignError::TooManyPoints { axis: axis.name.clone() })?;
-        steps.push(count);
+        scale.steps().ok_or_else(|| DesignError::NoPointsOnAxis { axis: axis.name.clone(), design: "grid" })?;
     }
-    let mut strides = vec![1u64; scales.len()];
-    for axis in (0..scales.len() - 1).rev() {
-        strides[axis] = strides[axis + 1] * steps[axis + 1];
+    if let Some(axis) = branches.overflow() {
+        return Err(DesignError::TooManyPoints { axis: sweep.axes[axis].name.clone() });
     }
-    Ok((points, Layout::Grid { strides }))
+    Ok((branches.points() as u64, Layout::Grid(branches)))
 }
 
 fn list(sweep: &Sweep, scales: &[Scale]) -> Result<u64, DesignError> {

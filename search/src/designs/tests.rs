@@ -1,4 +1,4 @@
-use tumble_domain::{Axis, AxisTarget, AxisValues};
+use tumble_domain::{Axis, AxisTarget, AxisValues, Condition, Criterion};
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn words(name: &str, words: &[&str]) -> Axis {
 }
 
 fn sweep(design: &str, points: Option<u64>, axes: Vec<Axis>) -> Sweep {
-    Sweep { design: design.to_owned(), points, axes }
+    Sweep { design: design.to_owned(), points, axes, ..Sweep::default() }
 }
 
 fn design(name: &str, points: Option<u64>, axes: Vec<Axis>) -> Design {
@@ -31,7 +31,12 @@ fn design(name: &str, points: Option<u64>, axes: Vec<Axis>) -> Design {
 }
 
 fn number(design: &Design, point: u64, axis: usize) -> f64 {
-    design.value(point, axis).as_f64().unwrap()
+    value(design, point, axis).as_f64().unwrap()
+}
+
+/// The value of an axis that is there.
+fn value(design: &Design, point: u64, axis: usize) -> Value {
+    design.value(point, axis).unwrap()
 }
 
 fn sampling() -> impl Iterator<Item = &'static str> {
@@ -45,7 +50,7 @@ fn a_grid_runs_through_every_combination_the_last_axis_fastest() {
     assert_eq!(grid.points(), 12);
     assert_eq!(grid.axes(), 3);
     let rows: Vec<String> = (0..12)
-        .map(|point| (0..3).map(|axis| grid.value(point, axis).to_string()).collect::<Vec<_>>().join(" "))
+        .map(|point| (0..3).map(|axis| value(&grid, point, axis).to_string()).collect::<Vec<_>>().join(" "))
         .collect();
     assert_eq!(
         rows,
@@ -102,7 +107,7 @@ fn a_list_takes_the_axes_side_by_side() {
     let list =
         design("list", None, vec![words("w", &["a", "b", "c"]), integers("k", 7, 9), log("x", 1.0, 100.0, Some(3))]);
     assert_eq!(list.points(), 3);
-    let row = |point| (0..3).map(|axis| list.value(point, axis)).collect::<Vec<_>>();
+    let row = |point| (0..3).map(|axis| value(&list, point, axis)).collect::<Vec<_>>();
     assert_eq!(row(0), [Value::text("a"), Value::Integer(7), Value::Float(1.0)]);
     assert_eq!(row(1), [Value::text("b"), Value::Integer(8), Value::Float(10.0)]);
     assert_eq!(row(2), [Value::text("c"), Value::Integer(9), Value::Float(100.0)]);
@@ -126,14 +131,14 @@ fn sampled_values_lie_on_their_axis_and_need_no_other_point() {
         let mut below = 0;
         let mut levels = std::collections::BTreeMap::new();
         for point in (0..1000).rev() {
-            assert!((0..5).all(|axis| sampled.value(point, axis) == again.value(point, axis)));
+            assert!((0..5).all(|axis| value(&sampled, point, axis) == value(&again, point, axis)));
             assert!((-1.0..=3.0).contains(&number(&sampled, point, 0)));
             let y = number(&sampled, point, 1);
             assert!((1e-3..=1e3).contains(&y));
             below += u32::from(y < 1.0);
-            assert!((-2..=2).contains(&sampled.value(point, 2).as_i64().unwrap()));
-            assert!(["a", "b", "c"].contains(&sampled.value(point, 3).as_text().unwrap()));
-            *levels.entry(sampled.value(point, 4).to_string()).or_insert(0) += 1;
+            assert!((-2..=2).contains(&value(&sampled, point, 2).as_i64().unwrap()));
+            assert!(["a", "b", "c"].contains(&value(&sampled, point, 3).as_text().unwrap()));
+            *levels.entry(value(&sampled, point, 4).to_string()).or_insert(0) += 1;
         }
         // Half of a logarithmic axis lies below its middle ratio; five levels share the points.
         assert!((430..=570).contains(&below), "{name}: {below}");
@@ -141,7 +146,7 @@ fn sampled_values_lie_on_their_axis_and_need_no_other_point() {
         assert!(levels.values().all(|count| (140..=260).contains(count)), "{name}: {levels:?}");
         // Another seed lays out other points.
         let other = Design::try_new(&sweep(name, Some(1000), axes()), Seed(4)).unwrap();
-        assert!((0..20).any(|point| other.value(point, 0) != sampled.value(point, 0)));
+        assert!((0..20).any(|point| value(&other, point, 0) != value(&sampled, point, 0)));
     }
 }
 
@@ -199,9 +204,9 @@ fn points_of_a_huge_sweep_are_made_from_their_index_alone() {
         assert_eq!(huge.points(), many);
         for point in [0, 1, many / 3, many - 2, many - 1] {
             assert!((0.0..=1.0).contains(&number(&huge, point, 0)), "{name}");
-            assert!(huge.value(point, 1).as_i64().is_some() && huge.value(point, 2).as_text().is_some());
+            assert!(value(&huge, point, 1).as_i64().is_some() && value(&huge, point, 2).as_text().is_some());
         }
-        assert_ne!(huge.value(many - 1, 0), huge.value(many - 2, 0));
+        assert_ne!(value(&huge, many - 1, 0), value(&huge, many - 2, 0));
     }
     // A Latin hypercube of so many points is still a permutation: distinct points, distinct cells.
     let hypercube = LatinHypercube::new(Seed(1), many);
@@ -213,7 +218,7 @@ fn points_of_a_huge_sweep_are_made_from_their_index_alone() {
     let grid = design("grid", None, axes);
     assert_eq!(grid.points(), many);
     assert_eq!(
-        (grid.value(123_456_789_012, 0), grid.value(123_456_789_012, 1)),
+        (value(&grid, 123_456_789_012, 0), value(&grid, 123_456_789_012, 1)),
         (Value::Integer(123_456), Value::Integer(789_012))
     );
 }
@@ -302,4 +307,197 @@ fn every_design_that_is_described_can_be_built() {
         let points = description.needs.contains("`points` of the sweep").then_some(4);
         assert_eq!(design(description.name, points, vec![integers("k", 0, 3)]).points(), 4);
     }
+}
+
+/// Three rules: `hebb` has a learning rate and, where it decays, a decay; `oja` has an order; all have a load.
+fn rules(name: &str, points: Option<u64>) -> Sweep {
+    let when =
+        |axis, on, values: &[&str]| Condition { axis, on, values: values.iter().map(|w| Value::text(w)).collect() };
+    let steps = |interval: fn(&str, f64, f64, Option<u64>) -> Axis, name, n| {
+        interval(name, 0.5, 1.0, points.map_or(Some(n), |_| None))
+    };
+    let axes = vec![
+        words("rule", &["hebb", "none", "oja"]),
+        words("schedule", &["constant", "decaying"]),
+        steps(log, "rate", 5),
+        steps(linear, "decay", 3),
+        integers("order", 1, 4),
+        integers("load", 0, 1),
+    ];
+    let conditions =
+        vec![when(1, 0, &["hebb"]), when(2, 0, &["hebb", "oja"]), when(3, 1, &["decaying"]), when(4, 0, &["oja"])];
+    Sweep { conditions, ..sweep(name, points, axes) }
+}
+
+fn row(design: &Design, point: u64) -> Vec<Option<Value>> {
+    (0..design.axes()).map(|axis| design.value(point, axis)).collect()
+}
+
+/// The same points as from loops within loops that leave out what is not there.
+#[test]
+fn a_grid_with_conditions_runs_through_its_branches_and_multiplies_nothing_that_is_absent() {
+    let grid = Design::try_new(&rules("grid", None), Seed(0)).unwrap();
+    let plain = |name: &str| {
+        Design::try_new(
+            &sweep("grid", None, vec![rules("grid", None).axes.into_iter().find(|a| a.name == name).unwrap()]),
+            Seed(0),
+        )
+        .unwrap()
+    };
+    let all = |name: &str| {
+        let axis = plain(name);
+        (0..axis.points()).map(|point| axis.value(point, 0)).collect::<Vec<_>>()
+    };
+    let given = |is_there: bool, name: &str| if is_there { all(name) } else { vec![None] };
+    let mut expected = Vec::new();
+    for rule in all("rule") {
+        let is = |word: &str| rule == Some(Value::text(word));
+        for schedule in given(is("hebb"), "schedule") {
+            let decays = schedule == Some(Value::text("decaying"));
+            // A tree stands where its root does: the decay goes with the schedule, before the rate.
+            for decay in given(decays, "decay") {
+                for rate in given(is("hebb") || is("oja"), "rate") {
+                    for order in given(is("oja"), "order") {
+                        for load in all("load") {
+                            expected.push(vec![
+                                rule.clone(),
+                                schedule.clone(),
+                                rate.clone(),
+                                decay.clone(),
+                                order.clone(),
+                                load,
+                            ]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    // hebb: (1 constant + 3 decays) × 5 rates, none: 1, oja: 5 rates × 4 orders; each twice, for the load.
+    assert_eq!((grid.points(), expected.len()), (2 * (4 * 5 + 1 + 5 * 4), 82));
+    assert_eq!(grid_points(&rules("grid", None)), 82);
+    for (point, row_expected) in (0..).zip(expected) {
+        assert_eq!(row(&grid, point), row_expected, "point {point}");
+    }
+    let shares = vec![(Value::text("hebb"), 40), (Value::text("none"), 2), (Value::text("oja"), 40)];
+    assert_eq!(grid.branches(), [(0, shares)]);
+    assert!(design("grid", None, vec![integers("k", 0, 3)]).branches().is_empty());
+}
+
+#[test]
+fn a_sampled_value_is_the_same_draw_with_and_without_its_condition_and_only_absent_elsewhere() {
+    for name in sampling() {
+        let with = rules(name, Some(500));
+        let without = Sweep { conditions: Vec::new(), ..with.clone() };
+        let [with, without] = [with, without].map(|sweep| Design::try_new(&sweep, Seed(8)).unwrap());
+        let mut absent = 0;
+        for point in 0..500 {
+            let (drawn, there) = (row(&without, point), row(&with, point));
+            let is = |axis: usize, word: &str| drawn[axis] == Some(Value::text(word));
+            let expected = [
+                true,
+                is(0, "hebb"),
+                is(0, "hebb") || is(0, "oja"),
+                // Nested: without a schedule there is no decay, whatever was drawn for the schedule.
+                is(0, "hebb") && is(1, "decaying"),
+                is(0, "oja"),
+                true,
+            ];
+            for axis in 0..6 {
+                assert_eq!(there[axis], drawn[axis].clone().filter(|_| expected[axis]), "{name} {point} {axis}");
+                absent += usize::from(there[axis].is_none());
+            }
+        }
+        assert!((700..1400).contains(&absent), "{absent}");
+    }
+}
+
+/// A branch of 10^12 points costs no more than one of two.
+#[test]
+fn a_huge_grid_with_conditions_is_made_from_the_index_alone() {
+    let axes =
+        vec![words("w", &["few", "many"]), integers("a", 0, 999_999), integers("b", 0, 999_999), integers("c", 0, 1)];
+    let on = |axis, word| Condition { axis, on: 0, values: vec![Value::text(word)] };
+    let conditions = vec![on(1, "many"), on(2, "many"), on(3, "few")];
+    let grid = Design::try_new(&Sweep { conditions, ..sweep("grid", None, axes) }, Seed(0)).unwrap();
+    assert_eq!(grid.points(), 1_000_000_000_002);
+    let integer = |i| Some(Value::Integer(i));
+    assert_eq!(row(&grid, 1), [Some(Value::text("few")), None, None, integer(1)]);
+    let point = 2 + 123_456_789_012;
+    assert_eq!(row(&grid, point), [Some(Value::text("many")), integer(123_456), integer(789_012), None]);
+}
+
+#[test]
+fn a_condition_that_makes_no_sense_is_refused_with_its_axis() {
+    let refused = |condition: Condition, why: &str| {
+        let axes =
+            vec![integers("k", 0, 3), linear("x", 0.0, 1.0, Some(9)), integers("wide", 0, 1 << 16), words("w", &["a"])];
+        let error = Design::try_new(&Sweep { conditions: vec![condition], ..sweep("grid", None, axes) }, Seed(0));
+        let expected = format!("axis `w` cannot depend on another as it says: {why}");
+        assert_eq!(error.unwrap_err().to_string(), expected);
+    };
+    let integer = |on, i| Condition { axis: 3, on, values: vec![Value::Integer(i)] };
+    refused(integer(0, 4), "`k` never is 4");
+    refused(integer(3, 4), "the axis it hangs on must stand before it");
+    refused(integer(2, 4), "`wide` has more than 65536 values");
+    refused(Condition { values: Vec::new(), ..integer(0, 0) }, "its condition has no values");
+    refused(Condition { values: vec![Value::Float(0.0)], ..integer(1, 0) }, "`x` never is 0.0");
+}
+
+fn least_distance(design: &Design) -> f64 {
+    let place = |point| (0..design.axes()).map(|axis| number(design, point, axis)).collect::<Vec<f64>>();
+    let places: Vec<Vec<f64>> = (0..design.points()).map(place).collect();
+    let mut least = f64::INFINITY;
+    for (i, a) in places.iter().enumerate() {
+        for b in &places[..i] {
+            least = least.min(a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt());
+        }
+    }
+    least
+}
+
+/// Every pair is compared here once more, from the values alone.
+#[test]
+fn a_maximin_hypercube_keeps_its_closest_points_farther_apart_and_is_a_hypercube_still() {
+    // At least so much farther on average over seeds, and never closer.
+    for (axes, points, gain) in [(2, 20, 1.8), (2, 200, 1.8), (5, 50, 1.3), (10, 100, 1.15)] {
+        let (mut plain_sum, mut maximin_sum) = (0.0, 0.0);
+        for seed in 0..12 {
+            let axes: Vec<_> = (0..axes).map(|i| linear(&format!("x{i}"), 0.0, 1.0, None)).collect();
+            let plain = sweep("latin-hypercube", Some(points), axes);
+            let maximin = Sweep { criterion: Some(Criterion::Maximin), ..plain.clone() };
+            let [plain, maximin] = [plain, maximin].map(|sweep| Design::try_new(&sweep, Seed(seed)).unwrap());
+            let (a, b) = (least_distance(&plain), least_distance(&maximin));
+            assert!(b >= a, "seed {seed}: {b} instead of {a}");
+            (plain_sum, maximin_sum) = (plain_sum + a, maximin_sum + b);
+            for axis in 0..maximin.axes() {
+                let mut cells: Vec<u64> =
+                    (0..points).map(|p| (number(&maximin, p, axis) * points as f64) as u64).collect();
+                cells.sort_unstable();
+                assert!(cells.into_iter().eq(0..points), "axis {axis}");
+            }
+        }
+        let found = maximin_sum / plain_sum;
+        println!(
+            "{axes} axes, {points} points: {:.4} instead of {:.4}, {found:.2} times",
+            maximin_sum / 12.0,
+            plain_sum / 12.0
+        );
+        assert!(found > gain, "{axes} axes, {points} points: {found}");
+    }
+}
+
+#[test]
+fn a_criterion_that_cannot_be_met_is_refused() {
+    let x = || vec![linear("x", 0.0, 1.0, None)];
+    let error = |design, points| {
+        let maximin = Sweep { criterion: Some(Criterion::Maximin), ..sweep(design, Some(points), x()) };
+        Design::try_new(&maximin, Seed(0)).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(error("latin-hypercube", MAXIMIN_POINTS_MAX), Ok(()));
+    let refused = "the criterion `maximin` compares every pair of at most 2048 points, but the sweep has 2049: leave it \
+                   out, or take `sobol`";
+    assert_eq!(error("latin-hypercube", MAXIMIN_POINTS_MAX + 1).unwrap_err(), refused);
+    let refused = "the design `sobol` knows no criterion: leave `criterion` out, or take `latin-hypercube`";
+    assert_eq!(error("sobol", 4).unwrap_err(), refused);
 }

@@ -5,6 +5,7 @@ use tumble_domain::seed::Stream;
 
 use super::{choice, perturbation};
 use crate::codec::{Reader, Writer};
+use crate::grain::{Grain, cell, middle};
 use crate::noise;
 use crate::strategy::SnapshotError;
 
@@ -14,8 +15,14 @@ const GENES: usize = 128;
 /// The tensor of the bits that say which of two parents a gene comes from; other choices are tensor 0.
 const OF_GENES: u32 = 1;
 
+/// The tensor of the choices that genes without an order change to.
+const OF_CHOICES: u32 = 2;
+
 /// Parents and how children come from them. The first `elite` children are the first parents as they are; every other is
 /// a parent, or with probability `crossover` two of them mixed gene by gene, plus `σ z`.
+///
+/// Of `n` genes that are divided about one changes, however narrow σ has become: a step is rounded to whole cells and at
+/// least so wide, and a gene without an order becomes any other choice, each as likely.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Offspring {
     /// Elements of a candidate.
@@ -30,7 +37,7 @@ pub(crate) struct Offspring {
 
 impl Offspring {
     /// Makes child `index`, in the space without bounds.
-    pub(crate) fn child(&self, seed: Seed, generation: u32, index: u32, into: &mut [f64]) {
+    pub(crate) fn child(&self, seed: Seed, generation: u32, index: u32, grains: &[Grain], into: &mut [f64]) {
         let n = self.dimension;
         let parent = |i: usize| &self.parents[i * n..(i + 1) * n];
         if index < self.elite {
@@ -43,11 +50,28 @@ impl Offspring {
         if noise::uniform(seed, Stream::Choice, 0, index, generation, 2) >= self.crossover {
             second = first;
         }
+        // What a normal number exceeds, to either side, once in n times; a gene alone changes half the time.
+        let rare = if grains.is_empty() { f64::INFINITY } else { -noise::inverse_normal(0.5 / (n.max(2) as f64)) };
         for (block, genes) in into.chunks_mut(GENES).enumerate() {
             let words = seed.noise(Stream::Choice, OF_GENES, index, generation, block as u32);
             for (i, x) in genes.iter_mut().enumerate() {
                 let from = if words[i / 32] >> (i % 32) & 1 == 0 { first } else { second };
-                *x = from[GENES * block + i] + self.sigma * *x;
+                let (element, z) = (GENES * block + i, *x);
+                let gene = from[element];
+                *x = match grains.get(element).copied().unwrap_or(Grain::Real) {
+                    Grain::Real => gene + self.sigma * z,
+                    Grain::Integer { steps } => {
+                        let cells = (self.sigma * f64::from(steps)).max(0.5 / rare) * z;
+                        let to = (f64::from(cell(gene, steps)) + cells.round()).clamp(0.0, f64::from(steps - 1));
+                        middle(to as u32, steps)
+                    }
+                    Grain::Category { choices } if z.abs() > rare => {
+                        let words = seed.noise(Stream::Choice, OF_CHOICES, index, generation, element as u32);
+                        let others = noise::part_of(noise::word64(words, 0), u64::from(choices - 1)) as u32;
+                        middle((cell(gene, choices) + 1 + others) % choices, choices)
+                    }
+                    Grain::Category { .. } => gene,
+                };
             }
         }
     }
@@ -82,7 +106,7 @@ mod tests {
         (0..CHILDREN)
             .map(|i| {
                 let mut x = vec![0.0; n];
-                offspring.child(Seed(3), 5, i, &mut x);
+                offspring.child(Seed(3), 5, i, &[], &mut x);
                 x
             })
             .collect()
@@ -124,5 +148,50 @@ mod tests {
         let unlike = children(0.5)[2..].iter().filter(|child| child.iter().any(|x| *x != child[0])).count();
         // A third of 598, by five standard deviations.
         assert!((142..=257).contains(&unlike), "{unlike}");
+    }
+
+    /// One parent of 30 genes: ten real ones, ten of 20 steps, ten of 4 choices.
+    fn changed(sigma: f64) -> [Vec<f64>; 3] {
+        let n = 30;
+        let grain = [Grain::Real, Grain::Integer { steps: 20 }, Grain::Category { choices: 4 }];
+        let grains: Vec<Grain> = (0..n).map(|i| grain[i / 10]).collect();
+        let parents: Vec<f64> = (0..n).map(|i| [0.5, 0.525, 0.375][i / 10]).collect();
+        let offspring = Offspring { dimension: n, parents: parents.clone(), elite: 0, crossover: 0.0, sigma };
+        let mut changed = [vec![], vec![], vec![]];
+        for child in 0..CHILDREN {
+            let mut x = vec![0.0; n];
+            offspring.child(Seed(4), 2, child, &grains, &mut x);
+            for i in (0..n).filter(|i| x[*i] != parents[*i]) {
+                changed[i / 10].push(x[i]);
+            }
+        }
+        changed
+    }
+
+    #[test]
+    fn of_n_divided_genes_one_changes_however_narrow_mutations_are() {
+        for sigma in [1e-3, 1e-9, 0.0] {
+            let [_, steps, choices] = changed(sigma);
+            // 6000 genes of each kind, each with probability 1/30: 200, by five standard deviations.
+            for changed in [&steps, &choices] {
+                assert!((130..=270).contains(&changed.len()), "{} at {sigma}", changed.len());
+            }
+            // Nearly every step of those is to a neighbour, to either side as often.
+            let near = steps.iter().filter(|x| (**x - 0.525).abs() < 0.051).count();
+            let down = steps.iter().filter(|x| **x < 0.525).count();
+            assert!(near > steps.len() * 9 / 10 && down.abs_diff(steps.len() - down) < 70, "{near} {down}");
+            for choice in [0.125, 0.625, 0.875] {
+                let count = choices.iter().filter(|x| **x == choice).count();
+                assert!(count.abs_diff(choices.len() / 3) < 35, "{count} of {} at {choice}", choices.len());
+            }
+        }
+    }
+
+    #[test]
+    fn steps_are_as_wide_as_mutations_are() {
+        let [_, steps, _] = changed(0.2);
+        // A deviation of four cells: a change of none is rounding to 0, one in ten; the rest have the law's width.
+        let mean_square = steps.iter().map(|x| (20.0 * (x - 0.525)).powi(2)).sum::<f64>() / steps.len() as f64;
+        assert!(steps.len() > 5200 && (14.0..20.0).contains(&mean_square), "{} {mean_square}", steps.len());
     }
 }

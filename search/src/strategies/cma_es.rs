@@ -4,10 +4,15 @@
 //! its reference implementation differs from it we follow that: pycma 4.5.0, `cma/evolution_strategy.py`, `sampler.py`,
 //! `recombination_weights.py`, `sigma_adaptation.py`, `options_parameters.py`. The places are marked "pycma".
 //!
+//! Coordinates of whole numbers are searched with a margin (Hamano et al., GECCO 2022; see `margin`): the distribution is
+//! continuous and learns from continuous steps, a diagonal matrix A widens it where cells call for it, and what is evaluated
+//! is the middle of the nearest cell.
+//!
 //! What is ours: noise is addressed, so `tell` makes the steps again instead of keeping them; a generation without a
 //! difference moves nothing but the step size; missing candidates cut the weights.
 
 mod constants;
+mod margin;
 mod restarts;
 mod stops;
 
@@ -16,11 +21,13 @@ use tumble_domain::{Fitness, Seed};
 use self::constants::Constants;
 use self::restarts::Restarts;
 use self::stops::{Stops, Tolerances};
+use super::frame::unfolded;
 use super::{Entry, Order, POPULATION_MAX, SIGMA_BOUNDS, flag, four_plus_three_ln, integer, number, seal, snapshot_of};
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
 use crate::eigen::{self, Eigen};
-use crate::proposal::{Law, Proposal, combine, perturbation, read_bounds, write_bounds};
+use crate::grain::Grain;
+use crate::proposal::{Law, Proposal, combine, perturbation, read_space, write_space};
 use crate::shaping;
 use crate::strategy::{SnapshotError, StateHash, Strategy, StrategyDescription, StrategyError};
 use crate::told::ToldAs;
@@ -60,8 +67,9 @@ fn describe() -> StrategyDescription {
         name: NAME,
         summary: "covariance matrix adaptation: learns which directions and step sizes pay",
         advice: "the first choice for up to a few hundred numbers, for rugged, ill-conditioned and non-separable problems; \
-                 above a thousand numbers take open-ai-es; noisy objectives want a larger population",
-        source: "Hansen, arXiv:1604.00772; pycma 4.5.0",
+                 above a thousand numbers take open-ai-es; noisy objectives want a larger population; whole numbers are \
+                 searched with a margin",
+        source: "Hansen, arXiv:1604.00772; pycma 4.5.0; Hamano et al., arXiv:2205.13482 (margin)",
         cost: "O(λ n²) time for a generation, O(n³) every n/10 generations or so, O(n²) memory",
         population: "4 + ⌊3 ln n⌋",
         parameters: [
@@ -133,11 +141,15 @@ struct CmaEs {
     /// Generations told when B and D were last made from C.
     decomposed_at: u32,
     stops: Stops,
+    /// How each coordinate is divided; empty where all are real.
+    grains: Vec<Grain>,
+    /// The diagonal of A: 1 for real coordinates; empty where all are real.
+    spread: Vec<f64>,
 }
 
 impl CmaEs {
     fn try_new(order: &Order) -> Result<CmaEs, StrategyError> {
-        let Order { seed, population, bounds, start, settings, .. } = order;
+        let Order { seed, population, bounds, start, settings, grains, .. } = order;
         let (seed, population, bounds) = (*seed, *population, *bounds);
         let n = start.len();
         if n > DIMENSION_MAX {
@@ -156,7 +168,7 @@ impl CmaEs {
         let active = settings.flag("active");
         let tolerances = Tolerances::new(settings, n, population);
         let constants = Constants::new(n, population as usize, active);
-        Ok(CmaEs::begun(seed, bounds, constants, population, active, tolerances, sigma, start.clone()))
+        Ok(CmaEs::begun(seed, bounds, constants, population, active, tolerances, sigma, start.clone(), grains.clone()))
     }
 
     /// Before the first generation, from a centre inside the bounds.
@@ -170,11 +182,12 @@ impl CmaEs {
         tolerances: Tolerances,
         sigma: f64,
         start: Vec<f64>,
+        grains: Vec<Grain>,
     ) -> CmaEs {
         let n = start.len();
         // C starts as almost the identity, so that no two eigenvalues are equal (pycma).
         let variances: Vec<f64> = (0..n).map(|i| libm::exp(1e-4 * i as f64 / n as f64)).collect();
-        let mean: Vec<f64> = start.into_iter().map(|x| bounds.map_or(x, |b| b.unfold(x))).collect();
+        let mean = unfolded(&start, bounds, &grains);
         CmaEs {
             seed,
             bounds,
@@ -193,15 +206,22 @@ impl CmaEs {
             decomposed_at: 0,
             stops: Stops::new(&mean),
             mean,
+            spread: vec![1.0; grains.len()],
+            grains,
         }
     }
 
     fn restore(from: &mut Reader<'_>) -> Result<CmaEs, SnapshotError> {
         let seed = Seed(from.u64()?);
-        let bounds = read_bounds(from)?;
+        let (bounds, grains) = read_space(from)?;
         let (population, n) = (from.u32()?, from.u32()? as usize);
         if !(POPULATION_MIN..=POPULATION_MAX).contains(&population) || !(1..=DIMENSION_MAX).contains(&n) {
             return Err(SnapshotError::Damaged("the population or the dimension is out of range"));
+        }
+        if !matches!(grains.len(), length if length == 0 || length == n)
+            || grains.iter().any(|grain| matches!(grain, Grain::Category { .. }))
+        {
+            return Err(SnapshotError::Damaged("there is not one grain that it searches for each element"));
         }
         let active = from.bool()?;
         let strategy = CmaEs {
@@ -220,13 +240,15 @@ impl CmaEs {
             deviations: from.finites(n)?,
             covariance: from.finites(n * n)?,
             basis: from.finites(n * n)?,
+            spread: from.finites(grains.len())?,
+            grains,
             tolerances: Tolerances::read(from)?,
             stops: Stops::read(from, n)?,
         };
         let times_are_past =
             strategy.decomposed_at <= strategy.generation && strategy.stops.is_past(strategy.generation);
-        if strategy.sigma <= 0.0 || !times_are_past {
-            return Err(SnapshotError::Damaged("the step size or a generation is out of range"));
+        if strategy.sigma <= 0.0 || !times_are_past || strategy.spread.iter().any(|a| *a <= 0.0) {
+            return Err(SnapshotError::Damaged("the step size, the spread or a generation is out of range"));
         }
         Ok(strategy)
     }
@@ -235,7 +257,7 @@ impl CmaEs {
     fn write(&self) -> Writer {
         let mut out = snapshot_of(NAME);
         out.u64(self.seed.0);
-        write_bounds(&mut out, self.bounds);
+        write_space(&mut out, self.bounds, &self.grains);
         out.u32(self.population);
         out.u32(self.mean.len() as u32);
         out.u8(u8::from(self.active));
@@ -246,6 +268,7 @@ impl CmaEs {
         for numbers in [&self.mean, &self.path, &self.sigma_path, &self.deviations, &self.covariance, &self.basis] {
             out.f64s(numbers);
         }
+        out.f64s(&self.spread);
         out
     }
 
@@ -376,6 +399,25 @@ impl CmaEs {
         }
     }
 
+    /// How far steps lead in each coordinate: σ A_i √C_ii.
+    fn deviation(&self, i: usize) -> f64 {
+        let deviation = self.sigma * self.covariance[i * self.mean.len() + i].sqrt();
+        self.spread.get(i).map_or(deviation, |a| a * deviation)
+    }
+
+    /// Whether a coordinate is not divided.
+    fn is_real(&self, i: usize) -> bool {
+        self.grains.get(i).is_none_or(|grain| *grain == Grain::Real)
+    }
+
+    /// Keeps every cell beside the mean's likely enough.
+    fn keep_margin(&mut self) {
+        let n = self.mean.len();
+        let margin = 1.0 / (n as f64 * f64::from(self.population));
+        let deviation = |i: usize| self.sigma * self.covariance[i * n + i].sqrt();
+        margin::correct(&self.grains, margin, deviation, &mut self.mean, &mut self.spread);
+    }
+
     /// Keeps the spread of every coordinate below a third of the bounds' width: further out, the fold only repeats.
     /// Tells whether it had to.
     fn hold_in_bounds(&mut self) -> bool {
@@ -385,7 +427,7 @@ impl CmaEs {
         // C starts a little above the identity.
         let slack = 1.0 + 1e-4;
         let factors: Vec<f64> = (0..n)
-            .map(|i| self.sigma * self.covariance[i * n + i].sqrt())
+            .map(|i| self.deviation(i))
             .map(|deviation| if deviation > most * slack { most / deviation } else { 1.0 })
             .collect();
         if factors.iter().all(|factor| *factor == 1.0) {
@@ -401,8 +443,14 @@ impl CmaEs {
 
 impl Strategy for CmaEs {
     fn ask(&self) -> Proposal {
-        let law = Law::Full { mean: self.mean.clone(), sigma: self.sigma, axes: self.axes() };
+        // m + A σ B D z; without A where the steps that are learned from are made, in `step`.
+        let mut axes = self.axes();
+        for axis in axes.chunks_exact_mut(self.mean.len()) {
+            axis.iter_mut().zip(&self.spread).for_each(|(x, a)| *x *= a);
+        }
+        let law = Law::Full { mean: self.mean.clone(), sigma: self.sigma, axes };
         Proposal { seed: self.seed, generation: self.generation, candidates: self.population, bounds: self.bounds, law }
+            .stepped(&self.grains)
     }
 
     fn tell(&mut self, fitness: &[Fitness]) {
@@ -413,16 +461,23 @@ impl Strategy for CmaEs {
             // B.3). No further than where the search counts as diverged, or a storm of failures would have no end.
             let Constants { c_sigma, d_sigma, .. } = self.constants;
             let furthest = (stops::GROWTH_MAX * self.sigma_first).max(self.sigma);
-            self.sigma = (self.sigma * libm::exp(0.2 + c_sigma / d_sigma)).min(furthest);
+            let mut growth = libm::exp(0.2 + c_sigma / d_sigma);
+            if let Some(bounds) = self.bounds.filter(|_| !self.grains.is_empty()) {
+                // Between cells no difference is nothing unusual, and steps that span the bounds are long enough.
+                let widest = (0..self.mean.len()).map(|i| self.deviation(i)).fold(0.0, f64::max);
+                growth = growth.min((DEVIATION_MAX * bounds.width() / widest).max(1.0));
+            }
+            self.sigma = (self.sigma * growth).min(furthest);
         } else {
             let order = shaping::best_first(fitness);
             // A step out of range is not taken; the next generation tries again with other noise.
             if self.step(&order).is_some() {
                 let held = self.hold_in_bounds();
+                self.keep_margin();
                 self.decompose(told, held);
             }
         }
-        self.stops.observe(fitness, told, &self.mean, self.population);
+        self.stops.observe(fitness, told, &self.mean, self.population, !self.grains.is_empty());
         self.generation = told;
     }
 

@@ -5,7 +5,8 @@ use tumble_domain::{Fitness, Parameter, Seed};
 use super::{Order, POPULATION_MAX, SIGMA_BOUNDS, number};
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
-use crate::proposal::{DEVIATION_LIMITS, DIMENSION_MAX, Law, Proposal, read_bounds, write_bounds};
+use crate::grain::Grain;
+use crate::proposal::{DEVIATION_LIMITS, DIMENSION_MAX, Law, Proposal, read_space, write_space};
 use crate::strategy::{SnapshotError, StrategyError};
 
 /// The part of a state that says what is searched, and how far the search is.
@@ -17,12 +18,15 @@ pub(super) struct Frame {
     pub(super) dimension: usize,
     /// Generations told.
     pub(super) generation: u32,
+    /// How each element is divided; empty where all are real.
+    pub(super) grains: Vec<Grain>,
 }
 
 impl Frame {
     /// This generation's proposal.
     pub(super) fn proposal(&self, law: Law) -> Proposal {
         Proposal { seed: self.seed, generation: self.generation, candidates: self.population, bounds: self.bounds, law }
+            .stepped(&self.grains)
     }
 
     /// Panics unless there is one fitness for each candidate.
@@ -43,7 +47,7 @@ impl Frame {
 
     pub(super) fn write(&self, out: &mut Writer) {
         out.u64(self.seed.0);
-        write_bounds(out, self.bounds);
+        write_space(out, self.bounds, &self.grains);
         out.u32(self.population);
         out.u32(self.dimension as u32);
         out.u32(self.generation);
@@ -51,12 +55,15 @@ impl Frame {
 
     pub(super) fn read(from: &mut Reader<'_>, population_min: u32) -> Result<Frame, SnapshotError> {
         let seed = Seed(from.u64()?);
-        let bounds = read_bounds(from)?;
+        let (bounds, grains) = read_space(from)?;
         let (population, dimension, generation) = (from.u32()?, from.u32()? as usize, from.u32()?);
         if !(population_min..=POPULATION_MAX).contains(&population) || !(1..=DIMENSION_MAX).contains(&dimension) {
             return Err(SnapshotError::Damaged("the population or the dimension is out of range"));
         }
-        Ok(Frame { seed, bounds, population, dimension, generation })
+        if !grains.is_empty() && grains.len() != dimension {
+            return Err(SnapshotError::Damaged("there is not one grain for each element"));
+        }
+        Ok(Frame { seed, bounds, population, dimension, generation, grains })
     }
 }
 
@@ -69,7 +76,8 @@ impl Order {
                 "`population` is {population}, but {name} needs at least {population_min}"
             )));
         }
-        Ok(Frame { seed, bounds, population, dimension: self.start.len(), generation: 0 })
+        let grains = self.grains.clone();
+        Ok(Frame { seed, bounds, population, dimension: self.start.len(), generation: 0, grains })
     }
 
     /// The first step size: what the run file says, else 0.3 of the bounds' width, or 1 where there are none.
@@ -79,8 +87,17 @@ impl Order {
 
     /// The start in the space without bounds.
     pub(super) fn unfolded_start(&self) -> Vec<f64> {
-        self.start.iter().map(|x| self.bounds.map_or(*x, |bounds| bounds.unfold(*x))).collect()
+        unfolded(&self.start, self.bounds, &self.grains)
     }
+}
+
+/// A point in the space without bounds. Divided coordinates are never folded.
+pub(super) fn unfolded(point: &[f64], bounds: Option<Bounds>, grains: &[Grain]) -> Vec<f64> {
+    let unfold = |(i, x): (usize, &f64)| match (grains.get(i).copied().unwrap_or(Grain::Real), bounds) {
+        (Grain::Real, Some(bounds)) => bounds.unfold(*x),
+        _ => *x,
+    };
+    point.iter().enumerate().map(unfold).collect()
 }
 
 /// The setting that [`Order::first_sigma`] reads.

@@ -6,11 +6,12 @@
 //! What is ours: the paper's candidates are lineages of seeds, which a worker must replay from the first ancestor; here the
 //! parents travel in the proposal, 8 T n bytes for T parents, and a child is made from them, its index and addressed
 //! noise, so that no worker needs a memory. The elite is tried again like everyone, so that a lucky score does not last;
-//! what failed has no children; until a generation shows a difference, the first population is drawn afresh.
+//! what failed has no children; until a generation shows a difference, the first population is drawn afresh. Of n divided
+//! genes about one changes in a child, however narrow the mutations of real ones have become.
 
 use tumble_domain::Fitness;
 
-use super::frame::Frame;
+use super::frame::{Frame, unfolded};
 use super::members::{self, NUMBERS_MAX};
 use super::{Entry, Order, integer, number, seal, snapshot_of};
 use crate::codec::{Reader, Writer};
@@ -189,7 +190,7 @@ impl Strategy for Ga {
             for i in scored.take(self.parents_max as usize) {
                 proposal.candidate(i as u32, &mut x);
                 // What was evaluated is the folded point: a parent stands where the fold leads back to it.
-                parents.extend(x.iter().map(|x| self.frame.bounds.map_or(*x, |b| b.unfold(*x))));
+                parents.extend(unfolded(&x, self.frame.bounds, &self.frame.grains));
             }
             if parents.iter().all(|x| x.is_finite()) {
                 self.parents = parents;

@@ -163,7 +163,7 @@ pub(super) fn tolx() -> Parameter {
 
 /// The first points of an order, by rows. Draws under another `tensor` are independent of these.
 pub(super) fn first_points(order: &Order, tensor: u32) -> Vec<f64> {
-    let Order { seed, population, bounds, start, redraw, settings } = order;
+    let Order { seed, population, bounds, start, redraw, settings, .. } = order;
     let interval = redraw.or(bounds.map(|bounds| (bounds.low(), bounds.high())));
     let mut points = vec![0.0; *population as usize * start.len()];
     for (i, point) in points.chunks_exact_mut(start.len()).enumerate() {

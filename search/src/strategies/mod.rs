@@ -7,6 +7,8 @@ mod cma_es;
 mod csa_es;
 mod cumulation;
 mod differential_evolution;
+mod eggroll;
+mod eggroll_int8;
 mod ending;
 mod frame;
 mod ga;
@@ -15,6 +17,7 @@ mod members;
 mod meta_es;
 mod one_plus_one;
 mod open_ai_es;
+mod optimiser;
 mod pgpe;
 mod pso;
 mod random;
@@ -35,12 +38,14 @@ use std::sync::LazyLock;
 
 use tumble_domain::nearest::nearest;
 use tumble_domain::seed::Stream;
-use tumble_domain::{Evolve, Kind, Parameter, Seed, Start, Value};
+use tumble_domain::{Evolve, Kind, Parameter, Seed, Shape, Start, Value};
 
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
+use crate::grain::{Grain, GrainKind, all_real};
 use crate::noise;
-use crate::proposal::DIMENSION_MAX;
+use crate::proposal::{DIMENSION_MAX, TENSORS_MAX};
+use crate::space::BOUNDS;
 use crate::strategy::{Problem, SnapshotError, StateHash, Strategy, StrategyDescription, StrategyError};
 
 /// The version of snapshots.
@@ -69,6 +74,8 @@ static SHELF: &[Entry] = &[
     xnes::ENTRY,
     snes::ENTRY,
     open_ai_es::ENTRY,
+    eggroll::ENTRY,
+    eggroll_int8::ENTRY,
     pgpe::ENTRY,
     ars::ENTRY,
     ga::ENTRY,
@@ -87,11 +94,37 @@ struct Order {
     seed: Seed,
     population: u32,
     bounds: Option<Bounds>,
+    /// The tensors that a candidate is made of; a candidate that is one vector has one.
+    shapes: Vec<Shape>,
     /// The first centre, inside the bounds.
     start: Vec<f64>,
     /// Where the centre of a restart is drawn from; without it, every restart begins where the first run began.
     redraw: Option<(f64, f64)>,
     settings: Settings,
+    /// How each element is divided; empty where all are real. Only kinds that the strategy searches.
+    grains: Vec<Grain>,
+}
+
+/// What strategies search beside real coordinates, which all do. It stands here and not in the descriptions, for `build`
+/// asks it before any strategy is asked, and most have nothing to say.
+const BESIDE_REALS: &[(&str, &[GrainKind])] = &[
+    ("cma-es", &[GrainKind::Integer]),
+    ("ga", &[GrainKind::Integer, GrainKind::Category]),
+    ("differential-evolution", &[GrainKind::Integer]),
+    ("pso", &[GrainKind::Integer]),
+    ("random", &[GrainKind::Integer, GrainKind::Category]),
+];
+
+/// The kinds of coordinates that the strategy of this name searches.
+pub fn searches(name: &str) -> Vec<GrainKind> {
+    let beside = BESIDE_REALS.iter().filter(|(strategy, _)| *strategy == name).flat_map(|(_, kinds)| *kinds);
+    std::iter::once(GrainKind::Real).chain(beside.copied()).collect()
+}
+
+/// The strategies that search all of these kinds of coordinates.
+pub fn searching(kinds: &[GrainKind]) -> Vec<&'static str> {
+    let able = |name: &str| kinds.iter().all(|kind| searches(name).contains(kind));
+    all().iter().map(|description| description.name).filter(|name| able(name)).collect()
 }
 
 /// Every strategy, in the order that help pages show them.
@@ -133,13 +166,15 @@ pub fn build(evolve: &Evolve, problem: &Problem) -> Result<Box<dyn Strategy>, St
         )));
     }
     let bounds = problem.bounds.map(|(low, high)| Bounds::try_new(low, high)).transpose()?;
+    let shapes = shapes(problem)?;
     let start = first_centre(problem, bounds)?;
     let redraw = match problem.start {
         Start::Uniform(low, high) => Some((low, high)),
         Start::Middle => problem.bounds,
         Start::Everywhere(_) | Start::At(_) => None,
     };
-    (entry.build)(Order { seed: problem.seed, population, bounds, start, redraw, settings })
+    let grains = divided(problem, description.name, &settings)?;
+    (entry.build)(Order { seed: problem.seed, population, bounds, shapes, start, redraw, settings, grains })
 }
 
 /// The strategy whose [`Strategy::snapshot`] these bytes are; it continues bit for bit.
@@ -190,6 +225,46 @@ fn find(name: &str) -> Result<(&'static Entry, &'static StrategyDescription), St
         .zip(all())
         .find(|(_, description)| description.name == name)
         .ok_or_else(|| StrategyError::Unknown(name.to_owned()))
+}
+
+/// The tensors of a candidate, at least one.
+fn shapes(problem: &Problem) -> Result<Vec<Shape>, StrategyError> {
+    let Problem { dimension, shapes, .. } = problem;
+    if shapes.is_empty() {
+        return Ok(vec![Shape::vector(*dimension as u32)]);
+    }
+    let elements = shapes.iter().map(|shape| shape.elements()).fold(0u64, u64::saturating_add);
+    if elements == *dimension as u64 && shapes.len() <= TENSORS_MAX {
+        return Ok(shapes.clone());
+    }
+    Err(StrategyError::Setting(format!(
+        "a candidate has {dimension} numbers, but its {} tensors have {elements}: the pipeline's description is wrong",
+        shapes.len()
+    )))
+}
+
+/// The grains of a problem that has any but real ones, if the strategy can search them.
+fn divided(problem: &Problem, strategy: &str, settings: &Settings) -> Result<Vec<Grain>, StrategyError> {
+    if all_real(&problem.grains) {
+        return Ok(Vec::new());
+    }
+    if problem.grains.len() != problem.dimension || problem.bounds != Some(BOUNDS) {
+        return Err(StrategyError::Setting("divided coordinates lie between 0 and 1, each with its grain".into()));
+    }
+    let kinds: Vec<GrainKind> = problem.grains.iter().map(|grain| grain.kind()).collect();
+    if let Some(kind) = kinds.iter().find(|kind| !searches(strategy).contains(kind)) {
+        return Err(StrategyError::Grain {
+            strategy: strategy.to_owned(),
+            grain: kind.name(),
+            able: searching(&kinds).join(", "),
+        });
+    }
+    if kinds.contains(&GrainKind::Category) && settings.number("sigma").is_some() {
+        return Err(StrategyError::Setting(
+            "`sigma` is a distance from the start, and choices without an order have none: leave it out".into(),
+        ));
+    }
+    Ok(problem.grains.clone())
 }
 
 /// The first centre, one number for each element.

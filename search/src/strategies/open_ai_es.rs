@@ -3,15 +3,15 @@
 //! Source: Salimans, Ho, Chen, Sidor, Sutskever, "Evolution strategies as a scalable alternative to reinforcement
 //! learning", arXiv:1703.03864, algorithm 2; the form is that of its code, openai/evolution-strategies-starter at 951f199,
 //! `es_distributed/es.py` and `optimizers.py`: centred ranks, no division by σ, weight decay as part of the gradient.
-//! Adam: Kingma and Ba, arXiv:1412.6980, algorithm 1 with the efficient order of section 2.
 //!
 //! What is ours: noise is addressed instead of cut from a shared table, so no two members overlap; ties share their rank;
 //! a generation without a difference takes no step at all.
 
 use tumble_domain::{Fitness, Seed};
 
+use super::optimiser::Optimiser;
 use super::vectors::add;
-use super::{Entry, Order, SIGMA_BOUNDS, four_plus_three_ln, number, seal, snapshot_of, word};
+use super::{Entry, Order, SIGMA_BOUNDS, four_plus_three_ln, number, seal, snapshot_of};
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
 use crate::parallel::{self, PIECE};
@@ -21,9 +21,6 @@ use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyErro
 use crate::told::ToldAs;
 
 const NAME: &str = "open-ai-es";
-
-/// Adam's guard against a division by zero.
-const EPSILON: f64 = 1e-8;
 
 pub(super) const ENTRY: Entry = Entry {
     describe,
@@ -42,15 +39,14 @@ fn describe() -> StrategyDescription {
         source: "Salimans et al., arXiv:1703.03864; openai/evolution-strategies-starter",
         cost: "O(λ n) time and O(n) memory for a generation",
         population: "2 (4 + ⌊3 ln n⌋); always even, and far more pays for noisy objectives",
-        parameters: vec![
+        parameters: [
             number("sigma", Some(0.02), SIGMA_BOUNDS, "width of the perturbations; it stays as it is"),
             number("learning_rate", Some(0.01), (0.0, 1e100), "length of a step; with Adam, of each element"),
             number("weight_decay", Some(0.005), (0.0, 1e100), "pull towards 0, as a part of the gradient"),
-            word("optimiser", &["adam", "sgd"], "what turns gradients into steps"),
-            number("momentum", Some(0.9), (0.0, 1.0), "how much of the last step sgd keeps"),
-            number("beta1", Some(0.9), (0.0, 0.999_999), "how much of the mean gradient Adam keeps"),
-            number("beta2", Some(0.999), (0.0, 0.999_999), "how much of the mean squared gradient Adam keeps"),
-        ],
+        ]
+        .into_iter()
+        .chain(Optimiser::parameters(0.9))
+        .collect(),
     }
 }
 
@@ -68,22 +64,6 @@ struct OpenAiEs {
     optimiser: Optimiser,
 }
 
-#[derive(Clone, Debug)]
-enum Optimiser {
-    Adam {
-        beta1: f64,
-        beta2: f64,
-        /// Steps taken.
-        steps: u32,
-        mean: Vec<f64>,
-        square: Vec<f64>,
-    },
-    Sgd {
-        momentum: f64,
-        velocity: Vec<f64>,
-    },
-}
-
 impl OpenAiEs {
     fn try_new(order: Order) -> Result<OpenAiEs, StrategyError> {
         let Order { seed, population, bounds, start, settings, .. } = order;
@@ -93,16 +73,7 @@ impl OpenAiEs {
             )));
         }
         let n = start.len();
-        let optimiser = match settings.word("optimiser") {
-            "sgd" => Optimiser::Sgd { momentum: settings.default_number("momentum"), velocity: vec![0.0; n] },
-            _ => Optimiser::Adam {
-                beta1: settings.default_number("beta1"),
-                beta2: settings.default_number("beta2"),
-                steps: 0,
-                mean: vec![0.0; n],
-                square: vec![0.0; n],
-            },
-        };
+        let optimiser = Optimiser::new(&settings, n);
         Ok(OpenAiEs {
             seed,
             bounds,
@@ -126,17 +97,7 @@ impl OpenAiEs {
         let generation = from.u32()?;
         let (sigma, learning_rate, weight_decay) = (from.finite()?, from.finite()?, from.finite()?);
         let centre = from.finites(n)?;
-        let optimiser = match from.u8()? {
-            0 => Optimiser::Adam {
-                beta1: from.finite()?,
-                beta2: from.finite()?,
-                steps: from.u32()?,
-                mean: from.finites(n)?,
-                square: from.finites(n)?,
-            },
-            1 => Optimiser::Sgd { momentum: from.finite()?, velocity: from.finites(n)? },
-            _ => return Err(SnapshotError::Damaged("the optimiser is unknown")),
-        };
+        let optimiser = Optimiser::read(from, n)?;
         Ok(OpenAiEs { seed, bounds, population, sigma, learning_rate, weight_decay, generation, centre, optimiser })
     }
 
@@ -148,20 +109,7 @@ impl OpenAiEs {
         out.u32(self.generation);
         out.f64s(&[self.sigma, self.learning_rate, self.weight_decay]);
         out.f64s(&self.centre);
-        match &self.optimiser {
-            Optimiser::Adam { beta1, beta2, steps, mean, square } => {
-                out.u8(0);
-                out.f64s(&[*beta1, *beta2]);
-                out.u32(*steps);
-                out.f64s(mean);
-                out.f64s(square);
-            }
-            Optimiser::Sgd { momentum, velocity } => {
-                out.u8(1);
-                out.f64(*momentum);
-                out.f64s(velocity);
-            }
-        }
+        self.optimiser.write(out);
     }
 
     /// The gradient of the expected rank: the mean of rank times perturbation over the candidates that count. Every
@@ -182,30 +130,6 @@ impl OpenAiEs {
             sums.iter_mut().for_each(|sum| *sum /= present as f64);
         });
         gradient
-    }
-}
-
-impl Optimiser {
-    /// One step against `slope`, added to `centre`.
-    fn step(&mut self, learning_rate: f64, slope: &[f64], centre: &mut [f64]) {
-        match self {
-            Optimiser::Adam { beta1, beta2, steps, mean, square } => {
-                *steps = steps.saturating_add(1);
-                let t = f64::from(*steps);
-                let rate = learning_rate * (1.0 - libm::pow(*beta2, t)).sqrt() / (1.0 - libm::pow(*beta1, t));
-                for (((x, g), m), v) in centre.iter_mut().zip(slope).zip(mean).zip(square) {
-                    *m = *beta1 * *m + (1.0 - *beta1) * g;
-                    *v = *beta2 * *v + (1.0 - *beta2) * (g * g);
-                    *x -= rate * *m / (v.sqrt() + EPSILON);
-                }
-            }
-            Optimiser::Sgd { momentum, velocity } => {
-                for ((x, g), v) in centre.iter_mut().zip(slope).zip(velocity) {
-                    *v = *momentum * *v + (1.0 - *momentum) * g;
-                    *x -= learning_rate * *v;
-                }
-            }
-        }
     }
 }
 
@@ -256,21 +180,11 @@ impl Strategy for OpenAiEs {
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {
         let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
-        let mean_gradient = match &self.optimiser {
-            Optimiser::Adam { mean, .. } => mean,
-            Optimiser::Sgd { velocity, .. } => velocity,
-        };
-        vec![("sigma", self.sigma), ("centre_norm", norm(&self.centre)), ("gradient_norm", norm(mean_gradient))]
-    }
-}
-
-impl Optimiser {
-    fn is_finite(&self) -> bool {
-        let finite = |numbers: &[f64]| numbers.iter().all(|x| x.is_finite());
-        match self {
-            Optimiser::Adam { mean, square, .. } => finite(mean) && finite(square),
-            Optimiser::Sgd { velocity, .. } => finite(velocity),
-        }
+        vec![
+            ("sigma", self.sigma),
+            ("centre_norm", norm(&self.centre)),
+            ("gradient_norm", norm(self.optimiser.mean_gradient())),
+        ]
     }
 }
 
@@ -285,7 +199,17 @@ mod tests {
     fn build(start: Vec<f64>, population: u32, seed: u64, settings: &[(&str, Value)]) -> OpenAiEs {
         let given: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let settings = Settings::try_new(&describe(), &given).unwrap();
-        OpenAiEs::try_new(Order { seed: Seed(seed), population, bounds: None, start, redraw: None, settings }).unwrap()
+        OpenAiEs::try_new(Order {
+            seed: Seed(seed),
+            population,
+            bounds: None,
+            shapes: vec![],
+            start,
+            redraw: None,
+            settings,
+            grains: vec![],
+        })
+        .unwrap()
     }
 
     /// `-Σ x²`, told generation after generation.
@@ -389,9 +313,11 @@ mod tests {
             seed: Seed(0),
             population: 7,
             bounds: None,
+            shapes: vec![],
             start: vec![0.0],
             redraw: None,
             settings,
+            grains: vec![],
         });
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("`population` is 7") && message.contains("even"), "{message}");

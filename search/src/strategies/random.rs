@@ -4,10 +4,12 @@
 
 use tumble_domain::{Fitness, Seed};
 
+use super::frame::unfolded;
 use super::{Entry, Order, SIGMA_BOUNDS, number, seal, snapshot_of};
 use crate::bounds::Bounds;
 use crate::codec::Reader;
-use crate::proposal::{DIMENSION_MAX, Law, Proposal, read_bounds, write_bounds};
+use crate::grain::Grain;
+use crate::proposal::{DIMENSION_MAX, Law, Proposal, read_space, write_space};
 use crate::shaping;
 use crate::strategy::{SnapshotError, StateHash, Strategy, StrategyDescription};
 
@@ -47,6 +49,7 @@ struct Random {
     bounds: Option<Bounds>,
     population: u32,
     spread: Spread,
+    grains: Vec<Grain>,
     generation: u32,
     best: Option<Best>,
 }
@@ -67,23 +70,20 @@ struct Best {
 
 impl Random {
     fn new(order: Order) -> Random {
-        let Order { seed, population, bounds, start, settings, .. } = order;
+        let Order { seed, population, bounds, start, settings, grains, .. } = order;
         let spread = match (settings.number("sigma"), bounds) {
             (None, Some(_)) => Spread::Even { dimension: start.len() },
-            (sigma, _) => Spread::Normal {
-                centre: start.into_iter().map(|x| bounds.map_or(x, |b| b.unfold(x))).collect(),
-                sigma: sigma.unwrap_or(1.0),
-            },
+            (sigma, _) => Spread::Normal { centre: unfolded(&start, bounds, &grains), sigma: sigma.unwrap_or(1.0) },
         };
-        Random { seed, bounds, population, spread, generation: 0, best: None }
+        Random { seed, bounds, population, spread, grains, generation: 0, best: None }
     }
 
     fn restore(from: &mut Reader<'_>) -> Result<Random, SnapshotError> {
         let seed = Seed(from.u64()?);
-        let bounds = read_bounds(from)?;
+        let (bounds, grains) = read_space(from)?;
         let (population, generation) = (from.u32()?, from.u32()?);
         let dimension = from.u32()? as usize;
-        if dimension == 0 || dimension > DIMENSION_MAX {
+        if dimension == 0 || dimension > DIMENSION_MAX || !(grains.is_empty() || grains.len() == dimension) {
             return Err(SnapshotError::Damaged("the dimension is out of range"));
         }
         let spread = match from.u8()? {
@@ -95,13 +95,13 @@ impl Random {
             false => None,
             true => Some(Best { generation: from.u32()?, candidate: from.u32()?, fitness: from.finite()? }),
         };
-        Ok(Random { seed, bounds, population, spread, generation, best })
+        Ok(Random { seed, bounds, population, spread, grains, generation, best })
     }
 
     fn write(&self, with_score: bool) -> Vec<u8> {
         let mut out = snapshot_of(NAME);
         out.u64(self.seed.0);
-        write_bounds(&mut out, self.bounds);
+        write_space(&mut out, self.bounds, &self.grains);
         out.u32(self.population);
         out.u32(self.generation);
         match &self.spread {
@@ -135,6 +135,7 @@ impl Strategy for Random {
             Spread::Normal { centre, sigma } => Law::Isotropic { mean: centre.clone(), sigma: *sigma },
         };
         Proposal { seed: self.seed, generation: self.generation, candidates: self.population, bounds: self.bounds, law }
+            .stepped(&self.grains)
     }
 
     fn tell(&mut self, fitness: &[Fitness]) {

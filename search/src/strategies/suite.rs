@@ -1,6 +1,6 @@
 //! What every strategy on the shelf must do.
 
-use tumble_domain::{Evolve, Fitness, Seed, Start, StopRule, TrialSeeds, Value};
+use tumble_domain::{Evolve, Fitness, Seed, Shape, Start, StopRule, TrialSeeds, Value};
 
 use super::*;
 use crate::noise;
@@ -19,11 +19,14 @@ fn evolve(strategy: &str, population: Option<u32>, settings: Vec<(String, Value)
         start: Start::Middle,
         trial_seeds: TrialSeeds::Fresh,
         stop: StopRule::default(),
+        axes: vec![],
     }
 }
 
 fn problem(bounds: Option<(f64, f64)>) -> Problem {
-    Problem { dimension: DIMENSION, bounds, start: Start::Everywhere(1.0), seed: Seed(11) }
+    // A matrix and a vector, for those that tell them apart.
+    let shapes = vec![Shape { rows: 2, columns: 2 }, Shape::vector(1)];
+    Problem { dimension: DIMENSION, shapes, bounds, start: Start::Everywhere(1.0), seed: Seed(11), grains: vec![] }
 }
 
 /// A population of twelve, but for those that try one candidate at a time.
@@ -41,6 +44,24 @@ fn shelf() -> Vec<Box<dyn Strategy>> {
             })
         })
         .collect()
+}
+
+/// Every strategy that searches more than real coordinates, on a space of all that it searches.
+fn mixed() -> Vec<Box<dyn Strategy>> {
+    let able = all().iter().filter(|description| searches(description.name).len() > 1);
+    able.map(|description| {
+        build(&evolve(description.name, dozen(description.name), vec![]), &mixed_problem(description.name)).unwrap()
+    })
+    .collect()
+}
+
+fn mixed_problem(strategy: &str) -> Problem {
+    let second = match searches(strategy).contains(&GrainKind::Category) {
+        true => Grain::Category { choices: 4 },
+        false => Grain::Integer { steps: 2 },
+    };
+    let grains = vec![Grain::Real, second, Grain::Integer { steps: 7 }, Grain::Real, Grain::Integer { steps: 21 }];
+    Problem { start: Start::Middle, grains, ..problem(Some(BOUNDS)) }
 }
 
 fn candidates(proposal: &Proposal) -> Vec<Vec<f64>> {
@@ -70,7 +91,7 @@ fn evolved(strategy: &mut dyn Strategy, generations: u32) {
 
 #[test]
 fn asking_changes_nothing_and_any_candidate_can_be_made_alone() {
-    for mut strategy in shelf() {
+    for mut strategy in shelf().into_iter().chain(mixed()) {
         evolved(&mut *strategy, 3);
         let before = strategy.snapshot();
         let (first, second) = (strategy.ask(), strategy.ask());
@@ -89,14 +110,14 @@ fn asking_changes_nothing_and_any_candidate_can_be_made_alone() {
 
 #[test]
 fn generations_are_counted_and_bring_new_candidates() {
-    for mut strategy in shelf() {
+    for mut strategy in shelf().into_iter().chain(mixed()) {
         let first = candidates(&strategy.ask());
         assert_eq!(strategy.generation(), 0);
         evolved(&mut *strategy, 1);
         assert_eq!(strategy.generation(), 1);
         let known = candidates(&strategy.ask()).iter().filter(|x| first.contains(x)).count();
         // The elite of `ga` is tried again.
-        assert!(known <= usize::from(matches!(strategy.ask().law, Law::Offspring { .. })), "{known}");
+        assert!(known <= usize::from(matches!(strategy.snapshot()[2..], [2, b'g', b'a', ..])), "{known}");
     }
 }
 
@@ -117,7 +138,7 @@ fn candidates_stay_inside_the_bounds() {
 
 #[test]
 fn a_restored_strategy_continues_bit_for_bit() {
-    for mut strategy in shelf() {
+    for mut strategy in shelf().into_iter().chain(mixed()) {
         for generations in [0, 1, 7, 20] {
             evolved(&mut *strategy, generations);
             let mut twin = restore(&strategy.snapshot()).unwrap();
@@ -136,22 +157,31 @@ fn a_restored_strategy_continues_bit_for_bit() {
     }
 }
 
+/// Those to which the size of the fitness is known: `eggroll` adds 10⁻⁵ to the variance that it divides by.
+const BY_SIZE: &[&str] = &["eggroll"];
+
 #[test]
-fn only_ranks_count_so_twice_the_fitness_leads_the_same_way() {
-    for (mut once, mut twice) in shelf().into_iter().zip(shelf()) {
-        for _ in 0..20 {
-            let (a, b) = (scores(&*once, 1.0), scores(&*twice, 2.0));
+fn twice_the_fitness_leads_the_same_way() {
+    let leads = |once: &mut dyn Strategy, twice: &mut dyn Strategy| {
+        (0..20).all(|_| {
+            let (a, b) = (scores(once, 1.0), scores(twice, 2.0));
             once.tell(&a);
             twice.tell(&b);
-            assert_eq!(once.state_hash(), twice.state_hash());
-            assert_eq!(once.ask(), twice.ask());
-        }
+            once.state_hash() == twice.state_hash() && once.ask() == twice.ask()
+        })
+    };
+    for (description, (once, twice)) in all().iter().zip(shelf().chunks_mut(2).zip(shelf().chunks_mut(2))) {
+        let same = once.iter_mut().zip(twice).all(|(once, twice)| leads(&mut **once, &mut **twice));
+        assert_eq!(same, !BY_SIZE.contains(&description.name), "{}", description.name);
+    }
+    for (mut once, mut twice) in mixed().into_iter().zip(mixed()) {
+        assert!(leads(&mut *once, &mut *twice));
     }
 }
 
-/// Those that look at more than ranks: `ars` divides by the deviation of the returns, so it knows their shape.
+/// Those that look at more than ranks: `ars` and `eggroll` divide by the deviation of the fitness, so they know its shape.
 /// (`meta-es` compares means, but an inner run of three candidates has one parent, whose mean is a rank.)
-const NOT_BY_RANKS: &[&str] = &["ars"];
+const NOT_BY_RANKS: &[&str] = &["ars", "eggroll"];
 
 #[test]
 fn any_rising_map_of_the_fitness_leads_the_same_way_where_only_ranks_count() {
@@ -199,6 +229,8 @@ const GOLDEN: &[(&str, &str, &str)] = &[
     ("random", "7ce7d672941981456231bc87f515fd3b", "a8c9c652ad66983e8b35ee62048bea5e"),
     ("xnes", "3538e9e415bd81d71eee8475b7dbedd7", "ccd2e646ec865a391d869e47f6a550ea"),
     ("snes", "0e7509b7566ab7da856dd757aeb6468f", "f2f07832d7c19b76ed464a3ca94cb947"),
+    ("eggroll", "7261800706d119e6625cfb158b3c8819", "aa0052dfe22c8777984d707cc7cb7c33"),
+    ("eggroll-int8", "e80d20dbc3b4c820984eb31a9b4a2d11", "444d3e026b56d99670314c81c91b6771"),
     ("pgpe", "81e38828428ddfd5a9da58f1a57bfaca", "368ed914f57073c889a04f3258aca078"),
     ("ars", "51c8cc396cc83b6449b46fff68f3b527", "4355a7752263d0b61340a69266b5f457"),
     ("ga", "7bbb37fc180bede348089b3fbbe6b1de", "f7c2c986b00c20a12876985c5d6e0985"),
@@ -217,8 +249,12 @@ fn one_two_and_seven_threads_lead_to_the_same_state() {
             // rows would be refused.
             let quadratic = matches!(description.name, "cma-es" | "xnes");
             let dimension = if quadratic { 90 } else { 60_007 };
+            let shapes = match quadratic {
+                true => vec![],
+                false => vec![Shape { rows: 500, columns: 120 }, Shape::vector(7)],
+            };
             let order = evolve(description.name, dozen(description.name), vec![]);
-            let mut strategy = build(&order, &Problem { dimension, ..problem(None) }).unwrap();
+            let mut strategy = build(&order, &Problem { dimension, shapes, ..problem(None) }).unwrap();
             crate::set_threads(threads);
             for generation in 0..3 {
                 let fitness = |i: u32| Fitness::Scored(f64::from((i * 7 + generation) % 12));
@@ -233,7 +269,7 @@ fn one_two_and_seven_threads_lead_to_the_same_state() {
 
 #[test]
 fn the_state_hash_tells_unlike_states_apart() {
-    for mut strategy in shelf() {
+    for mut strategy in shelf().into_iter().chain(mixed()) {
         let mut seen = vec![strategy.state_hash()];
         for _ in 0..5 {
             evolved(&mut *strategy, 1);
@@ -246,9 +282,13 @@ fn the_state_hash_tells_unlike_states_apart() {
 /// Where a strategy's candidates lie on average does not move when nothing was learned.
 #[test]
 fn a_flat_generation_leaves_the_mean_where_it_is() {
-    for mut strategy in shelf() {
+    for mut strategy in shelf().into_iter().chain(mixed()) {
         evolved(&mut *strategy, 4);
-        let centre = |strategy: &dyn Strategy| match strategy.ask().law {
+        let whole = |law: Law| match law {
+            Law::Stepped { law, .. } => *law,
+            law => law,
+        };
+        let centre = |strategy: &dyn Strategy| match whole(strategy.ask().law) {
             Law::Full { mean, .. }
             | Law::Isotropic { mean, .. }
             | Law::Antithetic { mean, .. }
@@ -256,10 +296,12 @@ fn a_flat_generation_leaves_the_mean_where_it_is() {
             | Law::Mirrored { mean, .. }
             | Law::Chain { mean, .. } => mean,
             Law::Offspring(offspring) => offspring.parents,
+            Law::LowRank(law) => law.mean,
             Law::Groups { groups } => groups.into_iter().flat_map(|group| group.mean).collect(),
             Law::Mutants(mutants) => mutants.parents,
             // Without a mean; those that keep members say in their own tests what a flat generation does to them.
             Law::Uniform { .. } | Law::Explicit { .. } => vec![],
+            Law::Stepped { .. } => unreachable!("a stepped law holds another"),
         };
         let before = centre(&*strategy);
         let (scored, worst, dropped) = (Fitness::Scored(3.5), Fitness::Worst, Fitness::Dropped);
@@ -332,7 +374,7 @@ fn a_replica_that_is_told_only_what_counts_stays_the_same() {
 
 #[test]
 fn storms_of_failures_leave_every_number_finite_and_the_search_alive() {
-    for mut strategy in shelf() {
+    for mut strategy in shelf().into_iter().chain(mixed()) {
         for generation in 0..400u32 {
             let mut fitness = scores(&*strategy, 1.0);
             let mut dice = vec![0.0; fitness.len() + 1];
@@ -363,7 +405,7 @@ fn storms_of_failures_leave_every_number_finite_and_the_search_alive() {
 
 #[test]
 fn a_thousand_failed_generations_do_not_blow_the_search_up() {
-    for mut strategy in shelf() {
+    for mut strategy in shelf().into_iter().chain(mixed()) {
         for _ in 0..1000 {
             strategy.tell(&vec![Fitness::Worst; strategy.population() as usize]);
         }
@@ -373,7 +415,7 @@ fn a_thousand_failed_generations_do_not_blow_the_search_up() {
 
 #[test]
 fn damaged_snapshots_are_errors() {
-    for mut strategy in shelf() {
+    for mut strategy in shelf().into_iter().chain(mixed()) {
         evolved(&mut *strategy, 6);
         let bytes = strategy.snapshot();
         for cut in 0..bytes.len() {
@@ -415,7 +457,14 @@ fn every_strategy_describes_itself_and_has_a_population() {
         assert_eq!(describe(description.name), Some(description));
         for dimension in [1, 2, 10, 1000] {
             let population = default_population(description.name, dimension, &[]).unwrap();
-            let problem = Problem { dimension, bounds: None, start: Start::Middle, seed: Seed(0) };
+            let problem = Problem {
+                dimension,
+                shapes: vec![],
+                bounds: None,
+                start: Start::Middle,
+                seed: Seed(0),
+                grains: vec![],
+            };
             let strategy = build(&evolve(description.name, None, vec![]), &problem).unwrap();
             assert_eq!(strategy.population(), population);
         }
@@ -429,6 +478,64 @@ fn every_strategy_describes_itself_and_has_a_population() {
     }
     assert_eq!(default_population("cma-es", 10, &[]), Ok(10));
     assert_eq!(default_population("cma-es", 20, &[]), Ok(12));
+}
+
+/// Each candidate is a value of its space, and searching brings every cell of a coordinate that matters into reach: the
+/// best point is found, one end of every coordinate or the middle, and a choice in between.
+#[test]
+fn mixed_spaces_are_searched_to_the_best_cell() {
+    for description in all().iter().filter(|description| searches(description.name).len() > 1) {
+        let problem = mixed_problem(description.name);
+        let mut strategy = build(&evolve(description.name, Some(40), vec![]), &problem).unwrap();
+        let cells: Vec<u32> = problem.grains.iter().filter_map(|grain| grain.cells()).collect();
+        let goal = [cells[0] - 2, 6, 3];
+        let mut found = false;
+        for _ in 0..150 {
+            let all = candidates(&strategy.ask());
+            let mut fitness = Vec::new();
+            for x in &all {
+                let mut at = Vec::new();
+                for (x, cells) in [x[1], x[2], x[4]].into_iter().zip(&cells) {
+                    let nearest = (0..*cells).find(|k| x == (f64::from(*k) + 0.5) / f64::from(*cells));
+                    at.push(nearest.unwrap_or_else(|| panic!("{}: {x} is no cell of {cells}", description.name)));
+                }
+                assert!((0.0..=1.0).contains(&x[0]) && (0.0..=1.0).contains(&x[3]));
+                found |= at == goal;
+                let away = |k: usize| f64::from(at[k].abs_diff(goal[k]));
+                // The first divided coordinate may be without an order.
+                let choice = f64::from(u8::from(at[0] != goal[0]));
+                fitness.push(Fitness::Scored(-(choice + away(1) + away(2) + (x[0] - 0.2).abs() + (x[3] - 0.9).abs())));
+            }
+            strategy.tell(&fitness);
+        }
+        assert!(found, "{}", description.name);
+    }
+}
+
+#[test]
+fn what_a_strategy_cannot_search_is_refused_with_those_that_can() {
+    let mixed = |grain| Problem {
+        grains: vec![Grain::Real, grain, Grain::Real, Grain::Real, Grain::Real],
+        start: Start::Middle,
+        ..problem(Some(BOUNDS))
+    };
+    for description in all() {
+        for grain in [Grain::Integer { steps: 5 }, Grain::Category { choices: 3 }] {
+            let built = build(&evolve(description.name, None, vec![]), &mixed(grain));
+            assert_eq!(built.is_ok(), searches(description.name).contains(&grain.kind()), "{}", description.name);
+            let message = built.err().map_or(String::new(), |error| error.to_string());
+            assert!(
+                message.is_empty() || message.contains(grain.kind().name()) && message.contains("ga, "),
+                "{message}"
+            );
+        }
+    }
+    let words = mixed(Grain::Category { choices: 3 });
+    refused(&evolve("cma-es", None, vec![]), &words, &["cma-es does not search", "category", "ga, random"]);
+    let sigma = evolve("ga", None, vec![("sigma".to_owned(), Value::Float(0.2))]);
+    refused(&sigma, &words, &["`sigma`", "choices without an order"]);
+    let out = Problem { bounds: Some((0.0, 2.0)), ..mixed(Grain::Integer { steps: 5 }) };
+    refused(&evolve("cma-es", None, vec![]), &out, &["between 0 and 1"]);
 }
 
 #[track_caller]
@@ -456,10 +563,19 @@ fn what_makes_no_sense_is_refused_by_name() {
     refused(&evolve("meta-es", Some(9), vec![]), &free, &["`population` is 9", "multiple"]);
     refused(&evolve("random", Some(0), vec![]), &free, &["`population` is 0"]);
     refused(&evolve("pgpe", Some(9), vec![]), &free, &["`population` is 9", "even"]);
+    for eggroll in ["eggroll", "eggroll-int8"] {
+        refused(&evolve(eggroll, Some(9), vec![]), &free, &["`population` is 9", "even"]);
+    }
+    let set = |name: &str, value| evolve("eggroll", Some(12), vec![(name.to_owned(), value)]);
+    refused(&set("group_size", Value::Integer(5)), &free, &["`group_size` is 5", "12"]);
+    refused(&set("rank", Value::Integer(0)), &free, &["`rank` is 0", "1.0 to 512.0"]);
+    refused(&set("update_scale", Value::text("book")), &free, &["`update_scale`", "code, paper"]);
+    let far = Problem { start: Start::Everywhere(128.0), ..free.clone() };
+    refused(&evolve("eggroll-int8", None, vec![]), &far, &["`start` has 128.0 at element 0", "-127 to 127"]);
     refused(&evolve("ars", Some(9), vec![]), &free, &["`population` is 9", "even"]);
     refused(&evolve("differential-evolution", Some(3), vec![]), &free, &["`population` is 3", "at least 4"]);
     refused(&evolve("tlbo", Some(1), vec![]), &free, &["`population` is 1", "at least 2"]);
-    let long = Problem { dimension: 1 << 20, ..free.clone() };
+    let long = Problem { dimension: 1 << 20, shapes: vec![], ..free.clone() };
     refused(&evolve("pso", None, vec![]), &long, &["0.3 GB", "40 members", "open-ai-es"]);
     refused(&evolve("xnes", None, vec![]), &long, &["1048576 × 1048576", "snes"]);
     let plain = evolve("cma-es", None, vec![]);
@@ -467,6 +583,7 @@ fn what_makes_no_sense_is_refused_by_name() {
     refused(&plain, &Problem { start: Start::Everywhere(f64::INFINITY), ..free.clone() }, &["`start` has inf"]);
     refused(&plain, &problem(Some((2.0, 3.0))), &["`start` has 1.0", "outside the bounds"]);
     refused(&plain, &problem(Some((3.0, 2.0))), &["bounds [3.0, 2.0]"]);
-    refused(&plain, &Problem { dimension: 0, ..free.clone() }, &["0 numbers"]);
-    refused(&plain, &Problem { dimension: 100_000, ..free }, &["GB", "open-ai-es"]);
+    refused(&plain, &Problem { dimension: 0, shapes: vec![], ..free.clone() }, &["0 numbers"]);
+    refused(&plain, &Problem { dimension: 100_000, shapes: vec![], ..free.clone() }, &["GB", "open-ai-es"]);
+    refused(&plain, &Problem { shapes: vec![Shape::vector(6)], ..free }, &["5 numbers", "tensors have 6"]);
 }

@@ -1,7 +1,7 @@
 //! How far a strategy gets, in evaluations: test functions and the protocol that the reference numbers were taken under.
 
 use tumble_domain::seed::Stream;
-use tumble_domain::{Fitness, Seed, Value};
+use tumble_domain::{Fitness, Seed, Shape, Value};
 
 use super::{Order, Settings};
 use crate::bounds::Bounds;
@@ -57,7 +57,8 @@ pub(super) fn order(
     let given: Vec<_> = given.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let settings = Settings::try_new(description, &given).unwrap();
     let bounds = bounds.map(|(low, high)| Bounds::try_new(low, high).unwrap());
-    Order { seed: Seed(seed), population, bounds, start, redraw: None, settings }
+    let shapes = vec![Shape::vector(start.len() as u32)];
+    Order { seed: Seed(seed), population, bounds, shapes, start, redraw: None, settings, grains: Vec::new() }
 }
 
 /// Values of the candidates of this generation.

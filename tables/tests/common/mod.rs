@@ -14,7 +14,7 @@ pub(crate) fn metadata() -> Metadata {
 }
 
 pub(crate) fn sweep_layout(points: u64, replicates: u32) -> Layout {
-    let sweep = Sweep { design: "random".to_owned(), points: Some(points), axes: Vec::new() };
+    let sweep = Sweep { design: "random".to_owned(), points: Some(points), ..Sweep::default() };
     Layout::of(&spec(Plan::Sweep(sweep), replicates), points)
 }
 
@@ -27,6 +27,7 @@ pub(crate) fn evolve_layout(population: u32, generations: u32, replicates: u32, 
         start: Start::Middle,
         trial_seeds,
         stop: StopRule::default(),
+        axes: Vec::new(),
     };
     Layout::of(&spec(Plan::Evolve(evolve), replicates), 0)
 }

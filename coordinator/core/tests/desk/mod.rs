@@ -91,7 +91,7 @@ fn spec(plan: Plan) -> RunSpec {
 pub(crate) fn sweep(points: u64) -> RunSpec {
     let values = AxisValues::Linear { from: 0.0, to: 1.0, points: None };
     let axes = vec![Axis { name: "x0".into(), target: AxisTarget::Genome(0), values }];
-    spec(Plan::Sweep(Sweep { design: "random".into(), points: Some(points), axes }))
+    spec(Plan::Sweep(Sweep { design: "random".into(), points: Some(points), axes, ..Sweep::default() }))
 }
 
 /// An evolution by CMA-ES.
@@ -104,6 +104,7 @@ pub(crate) fn evolution(population: u32, generations: u32) -> RunSpec {
         start: Start::Everywhere(0.5),
         trial_seeds: TrialSeeds::Fresh,
         stop: StopRule::default(),
+        axes: Vec::new(),
     }))
 }
 

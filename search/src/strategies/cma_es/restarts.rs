@@ -225,6 +225,7 @@ impl Restarts {
             tolerances,
             self.plan.sigma * next.sigma_factor,
             centre,
+            self.run.grains.clone(),
         );
     }
 }
@@ -296,8 +297,16 @@ mod tests {
             start: Start::Uniform(-5.0, 5.0),
             trial_seeds: TrialSeeds::Fresh,
             stop: StopRule::default(),
+            axes: Vec::new(),
         };
-        let problem = Problem { dimension, bounds: None, start: evolve.start.clone(), seed: Seed(seed) };
+        let problem = Problem {
+            dimension,
+            shapes: Vec::new(),
+            bounds: None,
+            start: evolve.start.clone(),
+            seed: Seed(seed),
+            grains: vec![],
+        };
         build(&evolve, &problem).unwrap()
     }
 
@@ -343,8 +352,16 @@ mod tests {
             start: Start::Everywhere(2.0),
             trial_seeds: TrialSeeds::Fresh,
             stop: StopRule::default(),
+            axes: Vec::new(),
         };
-        let problem = Problem { dimension: 4, bounds: None, start: evolve.start.clone(), seed: Seed(1) };
+        let problem = Problem {
+            dimension: 4,
+            shapes: Vec::new(),
+            bounds: None,
+            start: evolve.start.clone(),
+            seed: Seed(1),
+            grains: vec![],
+        };
         let mut ipop = build(&evolve, &problem).unwrap();
         while ipop.exhausted().is_none() {
             tell(&mut *ipop, &rastrigin);

@@ -2,6 +2,10 @@
 //!
 //! Source: pycma 4.5.0, `cma/evolution_strategy.py` (`_CMAStopDict`, `_StopTolXStagnation`), with its default
 //! thresholds. Fitness is larger-is-better here, so what pycma minimises is its negative; failures count as −∞.
+//!
+//! Where coordinates are divided, equal fitness and a mean at rest are the rule near every optimum, while the margin goes on
+//! trying: there the search ends when its real coordinates rest, when it stagnates, or when generation after generation
+//! shows no difference at all.
 
 use std::collections::VecDeque;
 
@@ -26,6 +30,9 @@ const MEAN_RESTS_PART: f64 = 0.1;
 /// The most entries of the long record, which takes one every fifth generation.
 const RECORD_MAX: usize = 20_000;
 const RECORD_EVERY: u32 = 5;
+/// The fewest generations without any difference that end a search whose coordinates are divided: after each of them steps
+/// are longer, so by then they have reached every cell.
+const FLAT_WHEN_DIVIDED_MIN: u32 = 20;
 
 /// What a user may set.
 #[derive(Clone, Debug)]
@@ -115,7 +122,7 @@ impl Stops {
     }
 
     /// Takes one generation down, the `told`-th.
-    pub(super) fn observe(&mut self, fitness: &[Fitness], told: u32, mean: &[f64], population: u32) {
+    pub(super) fn observe(&mut self, fitness: &[Fitness], told: u32, mean: &[f64], population: u32, divided: bool) {
         let ranked: Vec<f64> =
             shaping::best_first(fitness).into_iter().map(|i| fitness[i].score().unwrap_or(f64::NEG_INFINITY)).collect();
         let at = |i: usize| ranked.get(i).copied().unwrap_or(f64::NEG_INFINITY);
@@ -134,7 +141,7 @@ impl Stops {
             keep(&mut self.medians, median, RECORD_MAX);
         }
         // The best against the one at three quarters.
-        let differs = at(0) > at(ranked.len() * 3 / 4);
+        let differs = if divided { self.best > self.worst } else { at(0) > at(ranked.len() * 3 / 4) };
         self.flat = if differs { 0 } else { self.flat.saturating_add(1) };
 
         let moved: f64 = mean.iter().zip(&self.resting).map(|(a, b)| (a - b) * (a - b)).sum();
@@ -185,44 +192,47 @@ pub(super) fn reason(es: &CmaEs) -> Option<&'static str> {
     }
     let n = es.mean.len();
     let (stops, tolerances) = (&es.stops, &es.tolerances);
-    let deviation = |i: usize| es.sigma * es.covariance[i * n + i].sqrt();
+    let deviation = |i: usize| es.deviation(i);
+    let (divided, reals) = (!es.grains.is_empty(), || (0..n).filter(|i| es.is_real(*i)));
 
     if (0..n).any(|i| deviation(i) > GROWTH_MAX * es.sigma_first) {
         return Some("tolfacupx: the step size grew a thousandfold: it began far too small, or the search diverges");
     }
-    if (0..n).all(|i| deviation(i) < tolerances.x) && es.path.iter().all(|p| es.sigma * p < tolerances.x) {
+    let rests = |i: usize| deviation(i) < tolerances.x && es.sigma * es.path[i] < tolerances.x;
+    if reals().next().is_some() && reals().all(rests) {
         return Some("tolx: no coordinate moves any more");
     }
     let spread_now = stops.best - stops.worst;
     let spread_recent = spread(&stops.recent);
-    if spread_now < tolerances.fitness && spread_recent < tolerances.fitness {
+    if !divided && spread_now < tolerances.fitness && spread_recent < tolerances.fitness {
         return Some("tolfun: the fitness hardly differs any more");
     }
-    if stops.recent.len() > 9 && spread_recent < tolerances.fitness_history {
+    if !divided && stops.recent.len() > 9 && spread_recent < tolerances.fitness_history {
         return Some("tolfunhist: the best fitness hardly changes any more");
     }
     if stagnates(es) {
         return Some("tolstagnation: best and median have not become better for long");
     }
-    if f64::from(told - stops.resting_since) > rests_max(told) {
+    if !divided && f64::from(told - stops.resting_since) > rests_max(told) {
         return Some("tolxstagnation: the mean has not moved for long");
     }
     let (shortest, longest) = (es.deviations[0], es.deviations[n - 1]);
     if es.sigma / longest > CREEP_MAX * es.sigma_first {
         return Some("tolupsigma: the step size grew much more than the longest axis: progress is creeping");
     }
-    if (0..n).any(|i| es.mean[i] == es.mean[i] + 0.2 * deviation(i)) {
+    if reals().any(|i| es.mean[i] == es.mean[i] + 0.2 * deviation(i)) {
         return Some("noeffectcoord: a step in some coordinate no longer changes the mean");
     }
     let axis = told as usize % n;
     let stride = 0.1 * es.sigma * es.deviations[axis];
-    if es.mean.iter().zip(&es.basis[axis * n..(axis + 1) * n]).all(|(m, b)| *m == m + stride * b) {
+    if !divided && es.mean.iter().zip(&es.basis[axis * n..(axis + 1) * n]).all(|(m, b)| *m == m + stride * b) {
         return Some("noeffectaxis: a step along some axis no longer changes the mean");
     }
     if longest > CONDITION_MAX.sqrt() * shortest {
         return Some("tolconditioncov: the axes' lengths differ too much to be told apart from rounding");
     }
-    if stops.flat > tolerances.flat_generations {
+    let flat_max = if divided { FLAT_WHEN_DIVIDED_MIN } else { 0 };
+    if stops.flat > tolerances.flat_generations.max(flat_max) {
         return Some("tolflatfitness: candidates do not differ in fitness, or none could be scored");
     }
     None
