@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".tumble.v1.Report.outcomes")
-        .bytes(".tumble.v1.ProposalChunk.bytes")
+        .bytes(".tumble.v1.Chunk.bytes")
         .bytes(".tumble.v1.Scored.outcomes")
         .compile_fds(descriptors)?;
     Ok(())

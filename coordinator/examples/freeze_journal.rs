@@ -119,7 +119,9 @@ fn main() {
     // Few generations between two checkpoints, so that the file is small and has both.
     let limits = Limits { checkpoint_generations: 4, ..Limits::default() };
     let length = |message: &Message| match message {
-        Message::Proposal { bytes, .. } => bytes.len() as u64,
+        Message::Proposal { bytes, .. } | Message::Snapshot { bytes, .. } | Message::Tell { bytes, .. } => {
+            bytes.len() as u64
+        }
         _ => 60,
     };
     let now = Timestamp { mono_ms: 0, unix_ms: 1_700_000_000_000 };

@@ -216,6 +216,10 @@ impl Driver {
                 if let Event::WorkerLeft { worker } = &event {
                     self.outboxes.remove(worker);
                 }
+                if let Event::Drifted { worker, run, generation } = &event {
+                    let name = self.core.roster().get(worker).map(tumble_core::Worker::name).unwrap_or_default();
+                    tracing::warn!(worker = name, %run, generation, "a worker's replica of the strategy had drifted");
+                }
                 events.push_back(event);
             }
             Input::Submit { submission, reply } => {

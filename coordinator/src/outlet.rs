@@ -242,6 +242,7 @@ fn complete(
         "bytes_down": view.bytes_down,
         "bytes_up": view.bytes_up,
         "disagreements": view.disagreements,
+        "resyncs": view.resyncs,
     });
     let mut text = serde_json::to_string_pretty(&summary).expect("a tree of plain values is JSON");
     text.push('\n');

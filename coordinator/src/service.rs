@@ -95,6 +95,9 @@ async fn session(
             Kind::CannotRun(cannot) => {
                 Event::CannotRun { worker, run: RunId(cannot.run.into()), reason: cannot.reason }
             }
+            Kind::Drifted(drifted) => {
+                Event::Drifted { worker, run: RunId(drifted.run.into()), generation: drifted.generation }
+            }
             Kind::Report(report) => Event::Reported { worker, report: read_report(report, bytes)? },
         };
         inputs.send(Input::Event(event)).await.map_err(gone)?;

@@ -1,9 +1,12 @@
 //! The core's messages and views as the protocol has them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use prost::Message as _;
-use tumble_core::{Message, RunView, ViewState};
+use tumble_core::{Message, RunId, RunView, ViewState};
 use tumble_proto::{CHUNK_BYTES, v1};
+use tumble_search::StateHash;
 
 /// Every gRPC message travels behind a flag byte and a length of four bytes.
 const FRAME_BYTES: u64 = 5;
@@ -20,19 +23,10 @@ pub(crate) fn to_worker(message: &Message) -> Vec<v1::ToWorker> {
         Message::OpenRun { run, run_toml } => {
             vec![Kind::OpenRun(v1::OpenRun { run: run.to_string(), run_toml: run_toml.to_string() })]
         }
-        Message::Proposal { run, generation, bytes, hash } => {
-            let whole = Bytes::from_owner(bytes.clone());
-            let chunk = |offset: usize| {
-                Kind::Proposal(v1::ProposalChunk {
-                    run: run.to_string(),
-                    generation: *generation,
-                    hash: hash.0.to_vec(),
-                    length: whole.len() as u64,
-                    offset: offset as u64,
-                    bytes: whole.slice(offset..whole.len().min(offset + CHUNK_BYTES)),
-                })
-            };
-            (0..whole.len().max(1)).step_by(CHUNK_BYTES).map(chunk).collect()
+        Message::Proposal { run, generation, bytes, hash } => chunks(run, *generation, *hash, bytes, Kind::Proposal),
+        Message::Snapshot { run, generation, bytes, hash } => chunks(run, *generation, *hash, bytes, Kind::Snapshot),
+        Message::Tell { run, generation, bytes, hash_after } => {
+            chunks(run, *generation, *hash_after, bytes, Kind::Tell)
         }
         Message::Grant(grant) => vec![Kind::Grant(v1::Grant {
             lease: grant.lease.0,
@@ -47,6 +41,28 @@ pub(crate) fn to_worker(message: &Message) -> Vec<v1::ToWorker> {
         Message::Dismiss { .. } => Vec::new(),
     };
     kinds.into_iter().map(|kind| v1::ToWorker { kind: Some(kind) }).collect()
+}
+
+/// What may be large, in pieces.
+fn chunks(
+    run: &RunId,
+    generation: u32,
+    hash: StateHash,
+    bytes: &Arc<[u8]>,
+    kind: fn(v1::Chunk) -> v1::to_worker::Kind,
+) -> Vec<v1::to_worker::Kind> {
+    let whole = Bytes::from_owner(bytes.clone());
+    let chunk = |offset: usize| {
+        kind(v1::Chunk {
+            run: run.to_string(),
+            generation,
+            hash: hash.0.to_vec(),
+            length: whole.len() as u64,
+            offset: offset as u64,
+            bytes: whole.slice(offset..whole.len().min(offset + CHUNK_BYTES)),
+        })
+    };
+    (0..whole.len().max(1)).step_by(CHUNK_BYTES).map(chunk).collect()
 }
 
 /// How many bytes a message takes on the wire.
@@ -89,6 +105,7 @@ pub(crate) fn view(view: &RunView) -> v1::RunView {
         bytes_down: view.bytes_down,
         bytes_up: view.bytes_up,
         disagreements: view.disagreements,
+        resyncs: view.resyncs,
         parts: view.parts,
     }
 }

@@ -184,10 +184,10 @@ mod tests {
             population: Some(population),
             generations,
             settings: Vec::new(),
+            axes: Vec::new(),
             start: Start::Middle,
             trial_seeds: TrialSeeds::Fresh,
             stop: StopRule { objective: None, evaluations },
-            axes: Vec::new(),
         };
         let spec = RunSpec {
             name: String::new(),

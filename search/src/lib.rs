@@ -16,6 +16,7 @@ pub mod shaping;
 pub mod space;
 pub mod strategies;
 pub mod strategy;
+pub mod told;
 
 pub use bounds::Bounds;
 pub use designs::{Design, DesignDescription, DesignError};
@@ -24,3 +25,4 @@ pub use parallel::set_threads;
 pub use proposal::Proposal;
 pub use space::{Space, SpaceError};
 pub use strategy::{Problem, SnapshotError, StateHash, Strategy, StrategyDescription, StrategyError};
+pub use told::{Told, ToldAs};

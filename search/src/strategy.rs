@@ -7,6 +7,7 @@ use tumble_domain::{Evolve, Fitness, Parameter, PipelineDescription, Seed, Shape
 use crate::grain::Grain;
 use crate::proposal::Proposal;
 use crate::space::{BOUNDS, Space, SpaceError};
+use crate::told::ToldAs;
 
 /// The space a strategy searches, and where it begins.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +96,12 @@ pub trait Strategy: Send {
     /// The hash of the state.
     fn state_hash(&self) -> StateHash {
         StateHash::of(&self.snapshot())
+    }
+
+    /// What of the fitness counts: from that alone another replica of the strategy reaches the same state hash. A strategy
+    /// that keeps fitness for later generations, or computes with it, needs the numbers.
+    fn told_as(&self) -> ToldAs {
+        ToldAs::Values
     }
 
     /// Numbers worth a column in the generations table, such as the step size; always the same names.

@@ -8,9 +8,12 @@ use std::sync::atomic::Ordering;
 
 use tumble_core::{Event, Hello, LeaseId, Message, Report, RunId, WorkerId};
 use tumble_domain::{Outcomes, Status, TrialRange};
+use tumble_search::{StateHash, strategies};
 use tumble_worker::evaluate::Slot;
-use tumble_worker::worker::{Action, Event as Happened, Grant, Job, Piece, Say, Worker};
+use tumble_worker::replica::Update;
+use tumble_worker::worker::{Action, Event as Happened, Grant, Job, Lesson, Piece, Say, Worker};
 
+use crate::chance::Chance;
 use crate::run_file::{descriptions, pipelines};
 use crate::world::{Happening, World};
 
@@ -24,6 +27,8 @@ pub(crate) struct Host {
     pub(crate) lies: bool,
     /// What it evaluates is something else.
     pub(crate) wrong_numbers: bool,
+    /// So many bits will flip yet in its replicas.
+    pub(crate) flips: u32,
     /// Its process lives, or will soon live again.
     pub(crate) present: bool,
     pub(crate) session: Option<WorkerId>,
@@ -31,7 +36,16 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new(slots: usize, trial_us: u64) -> Host {
-        Host { slots, trial_us, stalled_until_ms: 0, lies: false, wrong_numbers: false, present: true, session: None }
+        Host {
+            slots,
+            trial_us,
+            stalled_until_ms: 0,
+            lies: false,
+            wrong_numbers: false,
+            flips: 0,
+            present: true,
+            session: None,
+        }
     }
 }
 
@@ -41,6 +55,7 @@ pub(crate) struct Session {
     slots: Vec<(Slot, Option<Busy>)>,
     pub(crate) down: VecDeque<Message>,
     up: VecDeque<Up>,
+    updates: VecDeque<Update>,
 }
 
 struct Busy {
@@ -53,7 +68,7 @@ enum Up {
     Bye,
 }
 
-/// Proposals travel in pieces of so many bytes here.
+/// What brings a worker to a generation travels in pieces of so many bytes here.
 const CHUNK_BYTES: usize = 48;
 
 impl World {
@@ -74,6 +89,7 @@ impl World {
             slots: (0..slots).map(|_| (Slot::default(), None)).collect(),
             down: VecDeque::new(),
             up: VecDeque::new(),
+            updates: VecDeque::new(),
         };
         self.sessions.insert(worker, session);
         let name = format!("host-{host}");
@@ -135,15 +151,13 @@ impl World {
                 vec![Happened::Opened { run: name(run), run_toml: run_toml.to_string() }]
             }
             Message::Proposal { run, generation, bytes, hash } => {
-                let piece = |offset: usize| Happened::ProposalPiece {
-                    run: name(run),
-                    generation: *generation,
-                    hash: hash.0.to_vec(),
-                    length: bytes.len() as u64,
-                    offset: offset as u64,
-                    bytes: bytes[offset..bytes.len().min(offset + CHUNK_BYTES)].to_vec(),
-                };
-                (0..bytes.len()).step_by(CHUNK_BYTES).map(piece).collect()
+                pieces(Lesson::Proposal, name(run), *generation, bytes, *hash)
+            }
+            Message::Snapshot { run, generation, bytes, hash } => {
+                pieces(Lesson::Snapshot, name(run), *generation, bytes, *hash)
+            }
+            Message::Tell { run, generation, bytes, hash_after } => {
+                pieces(Lesson::Tell, name(run), *generation, bytes, *hash_after)
             }
             Message::Grant(grant) => vec![Happened::Granted(Grant {
                 lease: grant.lease.0,
@@ -170,12 +184,43 @@ impl World {
                     session.slots[slot].1 = Some(Busy { job, front });
                     self.evaluate_on(worker, slot);
                 }
+                Action::Update(update) => self.start_update(worker, update),
                 Action::Say(words) => self.write(worker, words),
                 Action::Quit => {
                     // What it said before arrives before the end of the session does.
                     self.say(worker, Up::Bye);
                 }
             }
+        }
+    }
+
+    /// Has the thread that updates replicas take what comes next, in virtual time.
+    fn start_update(&mut self, worker: WorkerId, update: Update) {
+        let session = self.sessions.get_mut(&worker).expect("its machine has just asked for this");
+        session.updates.push_back(update);
+        if session.updates.len() == 1 {
+            let ms = self.chance.below(self.update_ms + 1);
+            self.in_ms(ms, Happening::Updated(worker));
+        }
+    }
+
+    pub(crate) fn updated(&mut self, worker: WorkerId) {
+        if self.stalls(worker, Happening::Updated(worker)) {
+            return;
+        }
+        let session = self.sessions.get_mut(&worker).expect("it does not stall");
+        let mut update = session.updates.pop_front().expect("it stays until it is carried out");
+        let more = !session.updates.is_empty();
+        let bad_memory = &mut self.hosts[session.host].flips;
+        if *bad_memory > 0 && flip_a_bit(&mut update, &mut self.chance) {
+            *bad_memory -= 1;
+            self.flipped += 1;
+            self.tell(|| format!("a bit flips in the replica of {worker:?}"));
+        }
+        self.happened(worker, Happened::Updated(update.carry_out()));
+        if more && self.sessions.contains_key(&worker) {
+            let ms = self.chance.below(self.update_ms + 1);
+            self.in_ms(ms, Happening::Updated(worker));
         }
     }
 
@@ -230,6 +275,12 @@ impl World {
     fn write(&mut self, worker: WorkerId, words: Say) {
         let event = match words {
             Say::Leaving => Event::Leaving { worker },
+            Say::Drifted { run, generation, why } => {
+                let bad_memory = self.flipped > 0;
+                assert!(bad_memory, "the replica of {worker:?} drifted in generation {generation} of `{run}`: {why}");
+                self.drifted += 1;
+                Event::Drifted { worker, run: RunId(run), generation }
+            }
             Say::CannotRun { run, reason } => {
                 // Our workers can evaluate every run: if one says otherwise, somebody confused it.
                 let lies = self.sessions.get(&worker).is_some_and(|session| self.hosts[session.host].lies);
@@ -319,6 +370,38 @@ impl World {
             }
             None => {}
         }
+    }
+}
+
+fn pieces(lesson: Lesson, run: Arc<str>, generation: u32, bytes: &[u8], hash: StateHash) -> Vec<Happened> {
+    let piece = |offset: usize| Happened::LessonPiece {
+        lesson,
+        run: run.clone(),
+        generation,
+        hash: hash.0.to_vec(),
+        length: bytes.len() as u64,
+        offset: offset as u64,
+        bytes: bytes[offset..bytes.len().min(offset + CHUNK_BYTES)].to_vec(),
+    };
+    (0..bytes.len().max(1)).step_by(CHUNK_BYTES).map(piece).collect()
+}
+
+/// Flips one bit of the replica that is about to be told, in the state that counts; not if there is none.
+fn flip_a_bit(update: &mut Update, chance: &mut Chance) -> bool {
+    let Some(strategy) = &update.strategy else { return false };
+    let (before, bytes) = (strategy.state_hash(), strategy.snapshot());
+    // Its checksum is of the bytes that travel. What lies in memory has none.
+    let mut body = bytes[..bytes.len() - 16].to_vec();
+    let bit = chance.below(8 * body.len() as u64) as usize;
+    body[bit / 8] ^= 1 << (bit % 8);
+    let checksum = StateHash::of(&body);
+    body.extend_from_slice(&checksum.0);
+    match strategies::restore(&body) {
+        Ok(flipped) if flipped.state_hash() != before => {
+            update.strategy = Some(flipped);
+            true
+        }
+        _ => false,
     }
 }
 

@@ -277,7 +277,7 @@ fn durable(run: &Run) -> String {
     let evolution =
         run.evolution.as_ref().map(|evolution| (evolution.generation(), evolution.proposal().1, &evolution.champion));
     format!(
-        "{} {} {:?} {:?} failed {} end {} parts {} {evolution:?} best {:?} bytes {} {} disagreements {}",
+        "{} {} {:?} {:?} failed {} end {} parts {} {evolution:?} best {:?} bytes {} {} disagreements {} resyncs {}",
         run.id,
         run.key,
         run.phase,
@@ -288,7 +288,8 @@ fn durable(run: &Run) -> String {
         run.best.map(f64::to_bits),
         run.bytes_down,
         run.bytes_up,
-        run.disagreements
+        run.disagreements,
+        run.resyncs
     )
 }
 
@@ -307,6 +308,8 @@ fn told(message: &Message) -> String {
     match message {
         Message::OpenRun { run, .. } => format!("open {run}"),
         Message::Proposal { run, generation, .. } => format!("proposal {run} {generation}"),
+        Message::Snapshot { run, generation, .. } => format!("snapshot {run} {generation}"),
+        Message::Tell { run, generation, .. } => format!("tell {run} {generation}"),
         message => format!("{message:?}"),
     }
 }

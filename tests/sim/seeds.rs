@@ -69,6 +69,12 @@ pub(crate) fn tell(seed: u64) {
     if !merciless && chance.one_in(4) {
         world.hosts[0].lies = true;
     }
+    // Drawn apart, so that stories of before go on as they did.
+    let mut memory = Chance::new(seed ^ 0xb17_f11b);
+    world.update_ms = memory.pick(&[0, 4, 300]);
+    for host in &mut world.hosts {
+        host.flips = if memory.one_in(4) { memory.between(1, 4) as u32 } else { 0 };
+    }
     for _ in 0..chance.between(1, 3) {
         let attempts = if merciless { 3 } else { 60 };
         let file = any_run(&mut chance, killers).limit("attempts", attempts);
@@ -97,13 +103,21 @@ fn any_run(chance: &mut Chance, killers: bool) -> RunFile {
                 true => (64, chance.between(64, 70), 1),
                 false => (chance.between(4, 12), chance.between(1, 9), chance.between(1, 3)),
             };
-            let strategy = chance.pick(&["cma-es", "random", "open-ai-es"]);
+            let names = ["cma-es", "random", "open-ai-es", "ipop", "ga", "differential-evolution"];
+            let strategy = chance.pick(&names);
             let even = if strategy == "open-ai-es" { population + population % 2 } else { population };
             let file = match chance.one_in(2) {
                 true => sphere().evolve("start", "2.0"),
                 false => any_brittle(chance, 0.15),
             };
-            let file = file.strategy(strategy).population(even).generations(generations).replicates(replicates);
+            let file = match strategy {
+                // Steps that are always too short end every run of it at once: each generation has twice the population.
+                "ipop" => {
+                    file.strategy("cma-es").evolve("restarts", "\"ipop\"").evolve("restarts_max", 3).evolve("tolx", 1e9)
+                }
+                _ => file.strategy(strategy),
+            };
+            let file = file.population(even).generations(generations).replicates(replicates);
             let seeds = chance.pick(&["fresh", "per-generation", "fixed"]);
             let file = file.evolve("trial_seeds", format!("\"{seeds}\""));
             let file = match chance.below(4) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tumble_core::{Phase, Reason};
 use tumble_domain::{Outcomes, TrialRange};
-use tumble_worker::worker::{Action, Event, Grant, Piece, Say, Worker};
+use tumble_worker::worker::{Action, Event, Grant, Lesson, Piece, Say, Worker};
 
 use crate::run_file::{RunFile, brittle, pipelines, sphere};
 use crate::seeds::tell;
@@ -88,7 +88,7 @@ fn a_coordinator_may_die_at_any_step() {
 fn a_coordinator_that_dies_again_and_again_still_ends() {
     let mut world = world(12, 2);
     world.submit(evolution());
-    world.submit(sphere().points(300));
+    world.submit(sphere().points(600));
     while world.runs.iter().any(|run| run.id.is_none()) || (0..2).any(|run| !world.is_over(run)) {
         let lives = world.chance.between(30, 200);
         for _ in 0..lives {
@@ -183,6 +183,55 @@ fn a_worker_that_evaluates_something_else_is_caught() {
 }
 
 #[test]
+fn a_replica_in_bad_memory_is_caught_before_anything_is_evaluated() {
+    let (mut flipped, mut drifted) = (0, 0);
+    for seed in 0..40 {
+        let mut world = world(seed, 2);
+        let strategies = ["cma-es", "open-ai-es", "ga"];
+        let file = sphere().evolve("start", "2.0").strategy(strategies[seed as usize % 3]);
+        let file = file.population(12).generations(14);
+        let run = world.submit(file);
+        world.hosts[0].flips = 2;
+        world.update_ms = 20;
+        world.run_until_idle();
+        // The tables are those of a run whose memory is good.
+        world.verify();
+        assert_eq!((world.run(run).resyncs, world.run(run).disagreements), (world.drifted, 0));
+        flipped += world.flipped;
+        drifted += world.drifted;
+    }
+    // A step may overwrite what a flip has spoilt, and then nothing is wrong with it.
+    assert!(flipped >= 70 && 2 * drifted >= flipped, "{drifted} of {flipped} flips were caught");
+}
+
+#[test]
+fn a_worker_whose_replica_drifts_again_and_again_is_sent_proposals() {
+    let mut world = world(3, 1);
+    let run = world.submit(sphere().strategy("open-ai-es").evolve("start", "2.0").population(12).generations(40));
+    world.hosts[0].flips = 1_000;
+    world.run_until_idle();
+    world.verify();
+    assert_eq!(world.run(run).resyncs, u64::from(tumble_core::lessons::DRIFTS_MAX));
+}
+
+#[test]
+fn a_population_that_doubles_at_each_restart_has_the_tables_of_its_run_file() {
+    let mut world = world(8, 3);
+    let file = sphere().evolve("start", "2.0").strategy("cma-es").population(40).generations(9);
+    // Steps that are always too short end every run of the search at once.
+    let file = file.evolve("restarts", "\"ipop\"").evolve("restarts_max", 6).evolve("tolx", "1e9");
+    let run = world.submit(file);
+    world.run_until(|world| world.done(run) > 1_000);
+    world.worker(2).vanish();
+    world.crash();
+    world.now(Happening::Restart);
+    world.run_until_idle();
+    world.verify();
+    let populations: Vec<u64> = world.run(run).layout.eras().iter().map(|era| era.candidates).collect();
+    assert!(populations.starts_with(&[40, 80, 160, 320]) && world.run(run).parts > 1, "{populations:?}");
+}
+
+#[test]
 fn a_grant_that_its_generation_has_overtaken_is_handed_back() {
     // A worker that found such a grant in its queue said that it could not evaluate the run, and was not asked again.
     let file = evolution().toml("overtaken");
@@ -200,7 +249,8 @@ fn a_grant_that_its_generation_has_overtaken_is_handed_back() {
         let bytes = strategy.ask().encode();
         let hash = tumble_search::StateHash::of(&bytes).0.to_vec();
         let (generation, length) = (strategy.generation(), bytes.len() as u64);
-        worker.handle(Event::ProposalPiece { run: run.clone(), generation, hash, length, offset: 0, bytes })
+        let lesson = Lesson::Proposal;
+        worker.handle(Event::LessonPiece { lesson, run: run.clone(), generation, hash, length, offset: 0, bytes })
     };
     assert!(worker.handle(Event::Opened { run: run.clone(), run_toml: file }).is_empty());
     assert!(propose(&mut worker, &*strategy).is_empty());

@@ -14,7 +14,7 @@ impl World {
         let core = self.core();
         assert!(core.leases().is_empty(), "leases are left over: {:?}", core.leases());
         for (id, worker) in core.roster() {
-            assert!(worker.told.is_empty() && worker.leases.is_empty() && !worker.quarantined, "{id:?}: {worker:?}");
+            assert!(worker.known.is_empty() && worker.leases.is_empty() && !worker.quarantined, "{id:?}: {worker:?}");
             assert!(worker.refused.is_empty(), "{id:?} is remembered not to evaluate what has ended: {worker:?}");
         }
         if self.lies == 0 {

@@ -40,6 +40,11 @@ pub(crate) struct World {
     happenings: u64,
     /// Reports that our own workers mangled.
     pub(crate) lies: u64,
+    /// Updating a replica takes up to this long.
+    pub(crate) update_ms: u64,
+    /// Bits that flipped in replicas, and replicas that were found to have drifted.
+    pub(crate) flipped: u64,
+    pub(crate) drifted: u64,
     /// Nothing goes wrong any more.
     pub(crate) is_calm: bool,
     /// No worker is lost but to a trial that kills.
@@ -115,6 +120,8 @@ pub(crate) enum Happening {
     FromWorker(WorkerId),
     /// The worker says that it lives.
     Heartbeat(WorkerId),
+    /// A worker has updated a replica.
+    Updated(WorkerId),
     /// A slot has evaluated trials up to here.
     Evaluated { worker: WorkerId, slot: usize, upto: u64 },
     /// The coordinator notices that a session is broken.
@@ -158,6 +165,9 @@ impl World {
             appointments: 0,
             happenings: 0,
             lies: 0,
+            update_ms: 4,
+            flipped: 0,
+            drifted: 0,
             is_calm: false,
             gentle: false,
             trace: std::env::var_os("TUMBLE_SIM_TRACE").is_some(),
@@ -258,6 +268,7 @@ impl World {
             Happening::ToWorker(worker) => self.carry_to_worker(worker),
             Happening::FromWorker(worker) => self.carry_from_worker(worker),
             Happening::Heartbeat(worker) => self.heartbeat(worker),
+            Happening::Updated(worker) => self.updated(worker),
             Happening::Evaluated { worker, slot, upto } => self.evaluated(worker, slot, upto),
             Happening::Noticed(worker) => self.put(Event::WorkerLeft { worker }),
             Happening::Join(host) => self.join(host),

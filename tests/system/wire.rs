@@ -23,7 +23,7 @@ fn a_sweep_sends_eight_bytes_up_for_each_trial_and_ranges_down() {
     assert_eq!(attempts.iter().map(|attempt| attempt.trials).sum::<u64>(), 50_000);
 }
 
-/// What goes down for a generation grows with the strategy's state, and not with the population.
+/// What goes down for a generation is the strategy's state, or less than two bytes for each candidate.
 #[test]
 fn an_evolution_sends_no_candidate_down() {
     let place = Place::new();
@@ -40,6 +40,38 @@ fn an_evolution_sends_no_candidate_down() {
         // Each grant has its own few bytes.
         bytes - 100.min(bytes / grants) * grants
     };
-    let (small, large) = (down(20), down(400));
-    assert!(large < 2 * small, "{small} bytes for a population of 20, {large} for 400");
+    for population in [20, 400] {
+        let bytes = down(population);
+        assert!(bytes < 20 * 2 * u64::from(population), "{bytes} bytes for a population of {population}");
+    }
+}
+
+/// Workers replay what the strategy was told: however long the vector is, it is sent to nobody.
+#[test]
+fn a_long_vector_is_sent_to_no_worker() {
+    let place = Place::new();
+    let run_file = r#"
+name = "long"
+pipeline = "benchmark-functions"
+[config]
+function = "sphere"
+dimension = 4000
+[evolve]
+strategy = "open-ai-es"
+population = 50
+generations = 12
+start = 1.0
+"#;
+    let alone = place.results(run_file, 1, "alone");
+    assert_same(&place.results(run_file, 3, "together"), &alone, "three workers");
+    for out in ["alone", "together"] {
+        let folder = place.path().join(out);
+        let summary = summary(&folder);
+        let attempts = summary["attempts"].as_u64().expect("it counts");
+        let down = summary["bytes_down"].as_u64().expect("it counts");
+        // The run file for each worker, some hundred bytes for each grant and each generation; one proposal alone has
+        // 32 000.
+        assert!(down < 8_000 + 200 * attempts, "{down} bytes down for {attempts} attempts");
+        assert_eq!(summary["resyncs"], 0);
+    }
 }

@@ -15,7 +15,8 @@ use tumble_proto::v1::workers_client::WorkersClient;
 use tumble_proto::{MESSAGE_BYTES_MAX, describe, outcomes, v1};
 
 use crate::evaluate::Slot;
-use crate::worker::{Action, Event, Grant, Job, Piece, Say, Worker};
+use crate::replica::{Update, Updated};
+use crate::worker::{Action, Event, Grant, Job, Lesson, Piece, Say, Worker};
 
 /// What a worker is started with.
 #[derive(Clone, Debug)]
@@ -154,6 +155,8 @@ async fn session(
 
     let (evaluated, mut pieces) = mpsc::unbounded_channel();
     let slots = Slots::start(config.slots, &evaluated);
+    let (updated, mut updates) = mpsc::unbounded_channel();
+    let replicas = start_replicas(updated);
     let mut worker = Worker::new(pipelines.to_vec(), config.slots).with_memory(config.memory_bytes_max);
     let mut heartbeat = tokio::time::interval(Duration::from_millis(u64::from(welcome.heartbeat_ms.max(100))));
     let mut leave_by: Option<tokio::time::Instant> = None;
@@ -167,6 +170,7 @@ async fn session(
         let event = tokio::select! {
             biased;
             Some((slot, piece)) = pieces.recv() => Event::Evaluated { slot, piece },
+            Some(updated) = updates.recv() => Event::Updated(updated),
             message = messages.message() => match message {
                 Ok(Some(message)) => match read(message) {
                     Some(event) => event,
@@ -195,6 +199,7 @@ async fn session(
         for action in worker.handle(event) {
             match action {
                 Action::Start { slot, job } => slots.give(slot, job),
+                Action::Update(update) => replicas.send(update).expect("it lives as long as its session"),
                 Action::Say(words) => drop(send(write(words))),
                 Action::Quit => {
                     // Closing our side lets what is said reach the coordinator; it then closes the other.
@@ -206,6 +211,22 @@ async fn session(
             }
         }
     }
+}
+
+/// Starts the thread that updates replicas: a step in a million dimensions takes seconds, and meanwhile the worker is to
+/// say that it lives. It ends when what it is given updates by is dropped.
+fn start_replicas(updated: mpsc::UnboundedSender<Updated>) -> std::sync::mpsc::Sender<Update> {
+    let (give, updates) = std::sync::mpsc::channel::<Update>();
+    std::thread::Builder::new()
+        .name("replicas".to_owned())
+        .spawn(move || {
+            while let Ok(update) = updates.recv() {
+                // Nobody listens any more when the session has ended.
+                drop(updated.send(update.carry_out()));
+            }
+        })
+        .expect("the system has a thread left");
+    give
 }
 
 /// The slots' threads. They end when this is dropped and their job is done.
@@ -252,14 +273,9 @@ fn read(message: v1::ToWorker) -> Option<Event> {
     Some(match message.kind? {
         Kind::Welcome(_) => return None,
         Kind::OpenRun(open) => Event::Opened { run: open.run.into(), run_toml: open.run_toml },
-        Kind::Proposal(chunk) => Event::ProposalPiece {
-            run: chunk.run.into(),
-            generation: chunk.generation,
-            hash: chunk.hash,
-            length: chunk.length,
-            offset: chunk.offset,
-            bytes: chunk.bytes.to_vec(),
-        },
+        Kind::Proposal(chunk) => lesson(Lesson::Proposal, chunk),
+        Kind::Snapshot(chunk) => lesson(Lesson::Snapshot, chunk),
+        Kind::Tell(chunk) => lesson(Lesson::Tell, chunk),
         Kind::Grant(grant) => Event::Granted(Grant {
             lease: grant.lease,
             run: grant.run.into(),
@@ -271,10 +287,26 @@ fn read(message: v1::ToWorker) -> Option<Event> {
     })
 }
 
+fn lesson(lesson: Lesson, chunk: v1::Chunk) -> Event {
+    Event::LessonPiece {
+        lesson,
+        run: chunk.run.into(),
+        generation: chunk.generation,
+        hash: chunk.hash,
+        length: chunk.length,
+        offset: chunk.offset,
+        bytes: chunk.bytes.to_vec(),
+    }
+}
+
 fn write(say: Say) -> v1::from_worker::Kind {
     use v1::from_worker::Kind;
     match say {
         Say::Leaving => Kind::Leaving(v1::Leaving {}),
+        Say::Drifted { run, generation, why } => {
+            tracing::warn!(%run, generation, why, "the replica of the strategy has drifted");
+            Kind::Drifted(v1::Drifted { run: run.to_string(), generation })
+        }
         Say::CannotRun { run, reason } => Kind::CannotRun(v1::CannotRun { run: run.to_string(), reason }),
         Say::Report { lease, run, piece } => {
             let packed = outcomes::pack(&piece.outcomes);

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tumble_domain::{Layout, Outcomes, Plan, RunSpec, TrialAddress, TrialRange};
 use tumble_pipelines::Pipeline;
 use tumble_search::memory::{Need, Place};
-use tumble_search::{Design, Proposal, Space, StateHash};
+use tumble_search::{Design, Proposal, Space, StateHash, Strategy};
+
+use crate::replica::{Drift, Step, Update, Updated};
 
 /// What reaches a worker.
 #[derive(Debug)]
@@ -19,13 +21,15 @@ pub enum Event {
         /// Its canonical run file.
         run_toml: String,
     },
-    /// A piece of what a generation tries.
-    ProposalPiece {
+    /// A piece of what brings this worker to a generation.
+    LessonPiece {
+        /// What the whole is.
+        lesson: Lesson,
         /// Whose.
         run: Arc<str>,
         /// Which generation.
         generation: u32,
-        /// The hash of the whole.
+        /// The hash of the whole, or of the state that comes of it.
         hash: Vec<u8>,
         /// The length of the whole.
         length: u64,
@@ -36,6 +40,8 @@ pub enum Event {
     },
     /// Trials to evaluate.
     Granted(Grant),
+    /// An update of a replica is carried out.
+    Updated(Updated),
     /// A run is over.
     Closed {
         /// Which.
@@ -50,6 +56,17 @@ pub enum Event {
     },
     /// This process is to leave.
     LeaveRequested,
+}
+
+/// What a worker is sent so that it can make the candidates of a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lesson {
+    /// The proposal itself.
+    Proposal,
+    /// The strategy's state, for a replica of it.
+    Snapshot,
+    /// What the strategy was told, for a replica that stands where it stood.
+    Tell,
 }
 
 /// A range of trials to evaluate, all of one generation.
@@ -90,6 +107,8 @@ pub enum Action {
         /// What.
         job: Job,
     },
+    /// A replica is to be updated. It may take long.
+    Update(Update),
     /// The coordinator is to be told.
     Say(Say),
     /// The session can end: nothing is left to say.
@@ -107,6 +126,15 @@ pub enum Say {
         run: Arc<str>,
         /// The outcomes and their trials.
         piece: Piece,
+    },
+    /// A replica has drifted and is forgotten; what is granted of its generation waits.
+    Drifted {
+        /// Of which run.
+        run: Arc<str>,
+        /// In which generation.
+        generation: u32,
+        /// What was noticed, for a person.
+        why: String,
     },
     /// It wants no more grants.
     Leaving,
@@ -187,16 +215,30 @@ impl Job {
     }
 }
 
-/// A generation's proposal as it arrives.
+/// A replica of a run's strategy, and what is on its way to it.
+#[derive(Default)]
+struct Replica {
+    /// `None` while it is being updated, and before.
+    strategy: Option<Box<dyn Strategy>>,
+    /// The update that is being carried out.
+    ticket: Option<u64>,
+    /// What comes after that.
+    steps: Vec<Step>,
+    /// It was forgotten, and the coordinator is asked to begin anew.
+    drifted: bool,
+}
+
+/// A lesson as it arrives.
 struct Arriving {
+    lesson: Lesson,
     generation: u32,
     hash: Vec<u8>,
     length: u64,
     bytes: Vec<u8>,
 }
 
-/// The largest proposal a worker accepts, in bytes: 10^8 parameters.
-const PROPOSAL_BYTES_MAX: u64 = 1 << 30;
+/// The largest lesson a worker accepts, in bytes: the state of a strategy that keeps four vectors of 10^8 parameters.
+const LESSON_BYTES_MAX: u64 = 1 << 32;
 
 /// The deciding half of a worker.
 pub struct Worker {
@@ -204,6 +246,8 @@ pub struct Worker {
     runs: BTreeMap<Arc<str>, Arc<OpenRun>>,
     proposals: BTreeMap<Arc<str>, (u32, Arc<Proposal>)>,
     arriving: BTreeMap<Arc<str>, Arriving>,
+    replicas: BTreeMap<Arc<str>, Replica>,
+    next_ticket: u64,
     slots: Vec<Option<Job>>,
     queue: VecDeque<Grant>,
     leaving: bool,
@@ -218,6 +262,8 @@ impl Worker {
             runs: BTreeMap::new(),
             proposals: BTreeMap::new(),
             arriving: BTreeMap::new(),
+            replicas: BTreeMap::new(),
+            next_ticket: 0,
             slots: vec![None; slots],
             queue: VecDeque::new(),
             leaving: false,
@@ -238,12 +284,17 @@ impl Worker {
                 Ok(open) => drop(self.runs.insert(run, Arc::new(open))),
                 Err(reason) => actions.push(Action::Say(Say::CannotRun { run, reason })),
             },
-            Event::ProposalPiece { run, generation, hash, length, offset, bytes } => {
-                let piece = Arriving { generation, hash, length, bytes };
-                if let Err(reason) = self.take_piece(&run, piece, offset) {
+            Event::LessonPiece { lesson, run, generation, hash, length, offset, bytes } => {
+                let piece = Arriving { lesson, generation, hash, length, bytes };
+                let taken = match self.take_piece(&run, piece, offset) {
+                    Ok(Some(whole)) => self.learn(&run, whole, &mut actions),
+                    other => other.map(drop),
+                };
+                if let Err(reason) = taken {
                     actions.push(Action::Say(Say::CannotRun { run, reason }));
                 }
             }
+            Event::Updated(updated) => self.updated(updated, &mut actions),
             Event::Granted(grant) => {
                 self.queue.push_back(grant);
                 self.fill_slots(&mut actions);
@@ -262,35 +313,111 @@ impl Worker {
         actions
     }
 
-    fn take_piece(&mut self, run: &Arc<str>, piece: Arriving, offset: u64) -> Result<(), String> {
-        if piece.length > PROPOSAL_BYTES_MAX {
-            return Err(format!("the proposal has {} bytes, more than {PROPOSAL_BYTES_MAX}", piece.length));
+    /// Adds a piece; gives the whole when it is complete.
+    fn take_piece(&mut self, run: &Arc<str>, piece: Arriving, offset: u64) -> Result<Option<Arriving>, String> {
+        if piece.length > LESSON_BYTES_MAX {
+            let (what, length) = (piece.lesson, piece.length);
+            return Err(format!("the {what:?} has {length} bytes, more than {LESSON_BYTES_MAX}"));
         }
         let arriving = if offset == 0 {
             self.arriving.insert(run.clone(), piece);
             self.arriving.get_mut(run).expect("it was inserted a line ago")
         } else {
             let arriving = self.arriving.get_mut(run).filter(|a| a.bytes.len() as u64 == offset);
-            let arriving = arriving.ok_or("a piece of the proposal is missing")?;
+            let arriving = arriving.ok_or("a piece of what leads to a generation is missing")?;
             arriving.bytes.extend(piece.bytes);
             arriving
         };
-        if (arriving.bytes.len() as u64) < arriving.length {
-            return Ok(());
+        let complete = arriving.bytes.len() as u64 >= arriving.length;
+        Ok(if complete { self.arriving.remove(run) } else { None })
+    }
+
+    fn learn(&mut self, run: &Arc<str>, whole: Arriving, actions: &mut Vec<Action>) -> Result<(), String> {
+        let Arriving { lesson, generation, hash, bytes, .. } = whole;
+        let hash = StateHash(hash.try_into().map_err(|_| "a hash has another length than 16 bytes")?);
+        match lesson {
+            Lesson::Proposal => {
+                if StateHash::of(&bytes) != hash {
+                    return Err("the proposal arrived damaged".to_owned());
+                }
+                let proposal = Proposal::decode(&bytes).map_err(|error| error.to_string())?;
+                self.proposals.insert(run.clone(), (generation, Arc::new(proposal)));
+                // Nobody will tell it anything any more.
+                self.replicas.remove(run);
+                self.fill_slots(actions);
+            }
+            Lesson::Snapshot => {
+                let begin = Step::Begin { generation, snapshot: bytes, hash };
+                self.replicas.insert(run.clone(), Replica { steps: vec![begin], ..Replica::default() });
+                self.update(run, actions);
+            }
+            Lesson::Tell => match self.replicas.get_mut(run) {
+                // Sent before the coordinator heard of it.
+                Some(replica) if replica.drifted => {}
+                Some(replica) => {
+                    replica.steps.push(Step::Tell { generation, told: bytes, hash_after: hash });
+                    self.update(run, actions);
+                }
+                None => self.drifted(run, generation, "there is no replica to be told".to_owned(), actions),
+            },
         }
-        let whole = self.arriving.remove(run).expect("it was there a line ago");
-        if StateHash::of(&whole.bytes).0[..] != whole.hash[..] {
-            return Err("the proposal arrived damaged".to_owned());
-        }
-        let proposal = Proposal::decode(&whole.bytes).map_err(|error| error.to_string())?;
-        self.proposals.insert(run.clone(), (whole.generation, Arc::new(proposal)));
         Ok(())
+    }
+
+    /// Has the next steps of a replica taken, unless it is being updated.
+    fn update(&mut self, run: &Arc<str>, actions: &mut Vec<Action>) {
+        let (Some(open), Some(replica)) = (self.runs.get(run), self.replicas.get_mut(run)) else { return };
+        if replica.ticket.is_some() || replica.steps.is_empty() {
+            return;
+        }
+        replica.ticket = Some(self.next_ticket);
+        actions.push(Action::Update(Update {
+            ticket: self.next_ticket,
+            run: open.clone(),
+            strategy: replica.strategy.take(),
+            steps: std::mem::take(&mut replica.steps),
+        }));
+        self.next_ticket += 1;
+    }
+
+    fn updated(&mut self, updated: Updated, actions: &mut Vec<Action>) {
+        let Updated { ticket, run, outcome } = updated;
+        // The run may be closed by now, or its replica begun anew.
+        let Some(replica) = self.replicas.get_mut(&run).filter(|replica| replica.ticket == Some(ticket)) else {
+            return;
+        };
+        replica.ticket = None;
+        match outcome {
+            Ok((strategy, proposal)) => {
+                // With more steps to take, the run has left this generation already.
+                if replica.steps.is_empty() {
+                    self.proposals.insert(run.clone(), (strategy.generation(), Arc::new(proposal)));
+                }
+                replica.strategy = Some(strategy);
+                self.update(&run, actions);
+                self.fill_slots(actions);
+            }
+            Err(Drift { generation, why }) => self.drifted(&run, generation, why, actions),
+        }
+    }
+
+    fn drifted(&mut self, run: &Arc<str>, generation: u32, why: String, actions: &mut Vec<Action>) {
+        self.replicas.insert(run.clone(), Replica { drifted: true, ..Replica::default() });
+        actions.push(Action::Say(Say::Drifted { run: run.clone(), generation, why }));
+    }
+
+    /// Whether a grant has to wait until a replica has come to its generation.
+    fn awaits(&self, grant: &Grant) -> bool {
+        let on_its_way = |replica: &Replica| replica.ticket.is_some() || replica.drifted;
+        let is_there = self.proposals.get(&grant.run).is_some_and(|(generation, _)| *generation >= grant.generation);
+        !is_there && self.replicas.get(&grant.run).is_some_and(on_its_way)
     }
 
     fn close(&mut self, run: &Arc<str>) {
         self.runs.remove(run);
         self.proposals.remove(run);
         self.arriving.remove(run);
+        self.replicas.remove(run);
         self.queue.retain(|grant| grant.run != *run);
         let held = self.slots.iter().flatten().filter(|job| job.grant.run == *run);
         held.for_each(|job| job.abandon.store(true, Ordering::Relaxed));
@@ -312,7 +439,8 @@ impl Worker {
 
     fn fill_slots(&mut self, actions: &mut Vec<Action>) {
         while let Some(slot) = self.slots.iter().position(Option::is_none) {
-            let Some(grant) = self.queue.pop_front() else { return };
+            let ready = self.queue.iter().position(|grant| self.leaving || !self.awaits(grant));
+            let Some(grant) = ready.and_then(|at| self.queue.remove(at)) else { return };
             if self.leaving {
                 actions.push(give_back(grant));
                 continue;

@@ -1,7 +1,9 @@
-//! Generators of committed data, whose checksums tests hold, and the long form of the simulation. Each is run by hand.
+//! Generators of committed data, whose checksums tests hold, the long form of the simulation, and what is measured for the
+//! docs. Each is run by hand.
 
 mod digits;
 mod quantile_table;
+mod wire_bytes;
 
 use std::process::{Command, ExitCode};
 
@@ -10,7 +12,8 @@ fn main() -> ExitCode {
         Some("quantile-table") => quantile_table::run(),
         Some("digits") => digits::run(std::env::args().nth(2).as_deref()),
         Some("sim") => sim(std::env::args().skip(2).collect()),
-        _ => Err("usage: cargo xtask quantile-table | digits DIR | sim [--seeds N]".into()),
+        Some("wire-bytes") => wire_bytes::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        _ => Err("usage: cargo xtask quantile-table | digits DIR | sim [--seeds N] | wire-bytes [DIMENSION …]".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -211,6 +211,7 @@ pub(crate) fn view_json(view: &v1::RunView) -> Json {
         "bytes_down": view.bytes_down,
         "bytes_up": view.bytes_up,
         "disagreements": view.disagreements,
+        "resyncs": view.resyncs,
         "parts": view.parts,
     })
 }

@@ -10,6 +10,7 @@ use crate::effects::{Effects, Grant, Message, Refusal, TableWork};
 use crate::event::{Event, Hello, LeaseId, Report, RequestId, RunId, Submission, Timestamp, WorkerId};
 use crate::grants;
 use crate::leases::{Backlog, Lease, Leases, Suspect};
+use crate::lessons::Known;
 use crate::limits::Limits;
 use crate::record::{Attempt, AttemptOutcome, Reason, Record, RunRecord};
 use crate::roster::{Roster, Worker};
@@ -79,6 +80,7 @@ impl Coordinator {
                 }
             }
             Event::CannotRun { worker, run, reason } => self.cannot_run(now, worker, run, reason),
+            Event::Drifted { worker, run, generation } => self.drifted(now, worker, run, generation, &mut effects),
             Event::Reported { worker, report } => self.reported(now, worker, report, &mut effects),
             Event::Submitted { request, submission } => self.submitted(now, request, *submission, &mut effects),
             Event::CancelRequested { request, run } => self.cancel(now, request, run, &mut effects),
@@ -168,6 +170,7 @@ impl Coordinator {
             bytes_down: run.bytes_down,
             bytes_up: run.bytes_up,
             disagreements: run.disagreements,
+            resyncs: run.resyncs,
             parts: run.parts,
         })
     }
@@ -232,6 +235,29 @@ impl Coordinator {
         }
         if let Some(backlog) = self.backlogs.get_mut(&run) {
             backlog.refused = Some(reason);
+        }
+    }
+
+    /// A replica is not what it should be: it is made anew, for what the worker holds of the run waits for it.
+    fn drifted(&mut self, now: Timestamp, id: WorkerId, run_id: RunId, generation: u32, effects: &mut Effects) {
+        let Some(worker) = self.roster.get_mut(&id) else { return };
+        worker.heard_mono_ms = now.mono_ms;
+        let name = worker.name();
+        let Some(known) = worker.known.get_mut(&run_id).filter(|known| known.replica.is_some()) else {
+            return; // it has been sent a proposal since, or the run is over for it
+        };
+        *known = Known { drifts: known.drifts + 1, ..Known::default() };
+        self.record(&run_id, Record::Resynced { worker: name, generation }, effects);
+        let worker = self.roster.get_mut(&id).expect("it was there");
+        let held = worker.leases.iter().find(|lease| self.leases.get(lease).is_some_and(|l| l.run == run_id));
+        // One that holds nothing of the run is brought up with its next lease.
+        let Some(lease) = held.and_then(|lease| self.leases.get_mut(lease)) else { return };
+        let run = self.runs.get(&run_id).expect("a lease has a run");
+        let known = worker.known.get_mut(&run_id).expect("it was there");
+        let evolution = run.evolution.as_ref().expect("only an evolution has replicas");
+        for message in evolution.lessons(&run_id, known, run.generations_left()) {
+            lease.bytes_down += (self.wire_length)(&message);
+            effects.send(id, message);
         }
     }
 
@@ -575,7 +601,7 @@ impl Coordinator {
         }
         for (worker_id, worker) in &mut self.roster {
             worker.refused.remove(id);
-            if worker.told.remove(id).is_some() {
+            if worker.known.remove(id).is_some() {
                 effects.send(*worker_id, Message::CloseRun { run: id.clone() });
             }
         }
@@ -724,14 +750,12 @@ impl Coordinator {
             bytes_down += (self.wire_length)(&message);
             effects.send(worker_id, message);
         };
-        let told = worker.told.entry(run_id.clone()).or_insert_with(|| {
+        let known = worker.known.entry(run_id.clone()).or_insert_with(|| {
             send(Message::OpenRun { run: run_id.clone(), run_toml: run.run_toml.clone() });
-            None
+            Known::default()
         });
-        if let Some(evolution) = run.evolution.as_ref().filter(|_| *told != Some(generation)) {
-            let (bytes, hash) = evolution.proposal();
-            send(Message::Proposal { run: run_id.clone(), generation, bytes, hash });
-            *told = Some(generation);
+        if let Some(evolution) = run.evolution.as_ref().filter(|_| known.generation != Some(generation)) {
+            evolution.lessons(run_id, known, run.generations_left()).into_iter().for_each(&mut send);
         }
         let attempt = deaths + u32::from(twin.is_some());
         let generation_start = run.layout.generation(generation).start;

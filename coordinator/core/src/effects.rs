@@ -89,6 +89,28 @@ pub enum Message {
         /// Its hash.
         hash: StateHash,
     },
+    /// The strategy's state in a generation, for a replica of it; instead of a proposal.
+    Snapshot {
+        /// Which run.
+        run: RunId,
+        /// Which generation.
+        generation: u32,
+        /// The snapshot; none for the first state, which the run file makes.
+        bytes: Arc<[u8]>,
+        /// The hash of the state.
+        hash: StateHash,
+    },
+    /// What the strategy was told, for a replica that stands where it stood; instead of a proposal.
+    Tell {
+        /// Which run.
+        run: RunId,
+        /// The generation that it was told of.
+        generation: u32,
+        /// What it was told, encoded.
+        bytes: Arc<[u8]>,
+        /// The hash of its state after that.
+        hash_after: StateHash,
+    },
     /// Trials to evaluate.
     Grant(Grant),
     /// The run is over for it.

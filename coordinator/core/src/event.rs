@@ -71,6 +71,15 @@ pub enum Event {
         /// Why, for a person.
         reason: String,
     },
+    /// A worker's replica of a strategy is not what it should be. The worker has forgotten it, and waits.
+    Drifted {
+        /// Which worker.
+        worker: WorkerId,
+        /// Which run.
+        run: RunId,
+        /// In which generation.
+        generation: u32,
+    },
     /// Outcomes have arrived.
     Reported {
         /// From whom.

@@ -81,6 +81,13 @@ pub enum Record {
         /// Which trial.
         trial: u64,
     },
+    /// A worker's replica of the strategy had another state than the strategy: it was caught, and made anew.
+    Resynced {
+        /// Whose, as `host/process`.
+        worker: String,
+        /// In which generation.
+        generation: u32,
+    },
 }
 
 /// Why a run ended.
@@ -174,6 +181,8 @@ pub struct Checkpoint {
     pub bytes_up: u64,
     /// Trials whose evaluations differed.
     pub disagreements: u64,
+    /// Replicas that drifted.
+    pub resyncs: u64,
 }
 
 /// One row of the attempts table.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Hello, LeaseId, RunId, WorkerId};
+use crate::lessons::Known;
 use crate::run::Run;
 
 /// One worker's session.
@@ -18,8 +19,8 @@ pub struct Worker {
     pub leaving: bool,
     /// It holds trials that have taken workers down, and is given nothing beside them, so that nothing else is blamed.
     pub quarantined: bool,
-    /// Runs it has been told of, each with the generation whose proposal it has.
-    pub told: BTreeMap<RunId, Option<u32>>,
+    /// Runs it has been told of, and what it knows of each.
+    pub known: BTreeMap<RunId, Known>,
     /// Runs it cannot evaluate.
     pub refused: BTreeSet<RunId>,
 }
@@ -32,7 +33,7 @@ impl Worker {
             leases: Vec::new(),
             leaving: false,
             quarantined: false,
-            told: BTreeMap::new(),
+            known: BTreeMap::new(),
             refused: BTreeSet::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! One run: what is durable of it, and how far it has come.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,9 +9,10 @@ use tumble_domain::{
     fitness_of,
 };
 use tumble_search::shaping::fittest;
-use tumble_search::{Design, Problem, Proposal, Space, StateHash, Strategy, strategies};
+use tumble_search::{Design, Problem, Proposal, Space, StateHash, Strategy, Told, strategies};
 
 use crate::event::RunId;
+use crate::lessons::Log;
 use crate::record::{Champion, Checkpoint, GenerationRow, Reason};
 use crate::runs::ReplayError;
 
@@ -57,6 +59,8 @@ pub struct Run {
     pub bytes_up: u64,
     /// Trials whose evaluations differed.
     pub disagreements: u64,
+    /// How often a worker's replica of the strategy had drifted, and was made anew.
+    pub resyncs: u64,
     /// A trial of a sweep failed and `on_failure` is `abort`: the table ends with it.
     pub(crate) aborted: bool,
     pub(crate) checkpoint_generation: u32,
@@ -84,6 +88,11 @@ pub struct Evolution {
     pub(crate) proposal: Proposal,
     encoded: Arc<[u8]>,
     hash: StateHash,
+    state_hash: StateHash,
+    /// Made when a worker needs it, and once for all that do.
+    snapshot: OnceCell<Arc<[u8]>>,
+    /// What leads here from the last generations.
+    pub(crate) log: Log,
     /// The objective of each trial of the open generation: `None` until it scored with a number.
     tally: Vec<Option<f64>>,
     failed: u64,
@@ -97,7 +106,19 @@ impl Evolution {
         let proposal = strategy.ask();
         let encoded: Arc<[u8]> = proposal.encode().into();
         let hash = StateHash::of(&encoded);
-        Evolution { strategy, proposal, encoded, hash, tally: vec![None; trials as usize], failed: 0, champion: None }
+        let state_hash = strategy.state_hash();
+        Evolution {
+            strategy,
+            proposal,
+            encoded,
+            hash,
+            state_hash,
+            snapshot: OnceCell::new(),
+            log: Log::default(),
+            tally: vec![None; trials as usize],
+            failed: 0,
+            champion: None,
+        }
     }
 
     /// The open generation.
@@ -110,11 +131,30 @@ impl Evolution {
         (self.encoded.clone(), self.hash)
     }
 
+    /// The hash of the strategy's state in the open generation.
+    pub fn state_hash(&self) -> StateHash {
+        self.state_hash
+    }
+
+    /// The strategy's snapshot in the open generation.
+    pub(crate) fn snapshot(&self) -> Arc<[u8]> {
+        self.snapshot.get_or_init(|| self.strategy.snapshot().into()).clone()
+    }
+
+    /// Bytes that are kept of what the strategy was told in generations that are over.
+    pub fn told_bytes(&self) -> usize {
+        self.log.bytes()
+    }
+
     fn tell(&mut self, fitness: &[Fitness], replicates: u32) {
+        let (generation, told) = (self.generation(), Told::of(self.strategy.told_as(), fitness));
+        let mut log = std::mem::take(&mut self.log);
         self.strategy.tell(fitness);
         let champion = self.champion.take();
         let strategy = std::mem::replace(&mut self.strategy, Box::new(Nothing));
         *self = Evolution { champion, ..Evolution::new(strategy, replicates) };
+        log.push(generation, told, self.state_hash, self.encoded.len());
+        self.log = log;
     }
 }
 
@@ -197,6 +237,7 @@ impl Run {
             bytes_down: 0,
             bytes_up: 0,
             disagreements: 0,
+            resyncs: 0,
             aborted: false,
             checkpoint_generation: 0,
             objective_metric,
@@ -207,6 +248,13 @@ impl Run {
     /// The open generation; 0 for a sweep.
     pub fn generation(&self) -> u32 {
         self.evolution.as_ref().map_or(0, Evolution::generation)
+    }
+
+    /// About how many generations there will be yet, the open one among them; at least 1.
+    pub(crate) fn generations_left(&self) -> u64 {
+        let open = self.layout.generation(self.generation());
+        let expected = self.layout.trials_expected();
+        (expected.saturating_sub(open.start) / open.len().max(1)).max(1)
     }
 
     /// The trials that can be evaluated now: those of the open generation.
@@ -329,7 +377,7 @@ impl Run {
             mean,
             quantiles: QUANTILES.map(|q| quantile(&values, q)),
             best_candidate: best.map(|(candidate, _)| candidate as u32),
-            state_hash: evolution.strategy.state_hash(),
+            state_hash: evolution.state_hash,
             scalars: evolution.strategy.scalars().into_iter().map(|(_, value)| value).collect(),
         })
     }
@@ -341,7 +389,7 @@ impl Run {
         let fitness = self.generation_fitness().map_err(|_| drifted())?;
         let direction = self.direction;
         let known = self.evolution.as_ref().is_some_and(|evolution| {
-            evolution.generation() == row.generation && evolution.strategy.state_hash() == row.state_hash
+            evolution.generation() == row.generation && evolution.state_hash == row.state_hash
         });
         let Some(evolution) = self.evolution.as_mut().filter(|_| known) else { return Err(drifted()) };
         let beaten = |fitness: f64| evolution.champion.as_ref().is_none_or(|champion| fitness > champion.fitness);
@@ -389,12 +437,13 @@ impl Run {
             parts: self.parts,
             trials_end: self.trials_end,
             eras: self.layout.eras().to_vec(),
-            strategy: self.evolution.as_ref().map_or(Vec::new(), |e| e.strategy.snapshot()),
+            strategy: self.evolution.as_ref().map_or(Vec::new(), |e| e.snapshot().to_vec()),
             champion: self.evolution.as_ref().and_then(|e| e.champion.clone()),
             best: self.best,
             bytes_down: self.bytes_down,
             bytes_up: self.bytes_up,
             disagreements: self.disagreements,
+            resyncs: self.resyncs,
         }
     }
 
@@ -408,6 +457,7 @@ impl Run {
         self.bytes_down = checkpoint.bytes_down;
         self.bytes_up = checkpoint.bytes_up;
         self.disagreements = checkpoint.disagreements;
+        self.resyncs = checkpoint.resyncs;
         if self.evolution.is_some() {
             let strategy = strategies::restore(&checkpoint.strategy)
                 .map_err(|why| ReplayError::Snapshot { run: self.id.clone(), why })?;

@@ -110,6 +110,7 @@ impl Runs {
             Record::Suspended { why } => run.phase = Phase::Suspended(why.clone()),
             Record::Resumed => run.phase = Phase::Open,
             Record::Disagreed { .. } => run.disagreements += 1,
+            Record::Resynced { .. } => run.resyncs += 1,
         }
         Ok(())
     }

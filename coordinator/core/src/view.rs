@@ -45,6 +45,8 @@ pub struct RunView {
     pub bytes_up: u64,
     /// Trials whose evaluations differed.
     pub disagreements: u64,
+    /// Replicas of workers that had drifted, and were made anew.
+    pub resyncs: u64,
     /// Complete parts of its trials table.
     pub parts: u64,
 }

@@ -643,3 +643,129 @@ fn a_strategy_that_does_not_fit_beside_those_of_open_runs_is_refused() {
     // A sweep keeps no strategy.
     desk.submit(sweep(100));
 }
+
+// Replicas ------------------------------------------------------------------------------------------------------------
+
+/// What a worker was sent, in a word each; the grants among it.
+fn lessons(told: Vec<Message>) -> (Vec<String>, Vec<tumble_core::Grant>) {
+    let mut grants = Vec::new();
+    let word = |message| match message {
+        Message::Proposal { generation, .. } => Some(format!("proposal {generation}")),
+        Message::Snapshot { generation, bytes, .. } if bytes.is_empty() => Some(format!("begin {generation}")),
+        Message::Snapshot { generation, .. } => Some(format!("snapshot {generation}")),
+        Message::Tell { generation, .. } => Some(format!("tell {generation}")),
+        Message::Grant(grant) => {
+            grants.push(grant);
+            None
+        }
+        _ => None,
+    };
+    (told.into_iter().filter_map(word).collect(), grants)
+}
+
+/// Worker `number` evaluates until the run has come to `generation`; what it was sent for that.
+fn until_generation(desk: &mut Desk, number: u64, run: &RunId, generation: u32) -> Vec<String> {
+    let mut all = Vec::new();
+    while desk.run(run).generation() < generation {
+        let (words, grants) = lessons(desk.told(number));
+        assert!(!grants.is_empty(), "worker {number} is to be granted something");
+        all.extend(words);
+        grants.iter().for_each(|grant| desk.report(number, grant));
+    }
+    all
+}
+
+#[test]
+fn a_worker_begins_with_the_run_file_then_replays_what_the_strategy_was_told() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(evolution(6, 30));
+    assert_eq!(until_generation(&mut desk, 1, &run, 3), ["begin 0", "tell 0", "tell 1"]);
+    // Who comes late is sent no history.
+    desk.join(2);
+    assert_eq!(lessons(desk.told(1)).0, ["tell 2"]);
+    let (words, held) = lessons(desk.told(2));
+    assert_eq!((words, held.len()), (vec!["snapshot 3".to_owned()], 1));
+}
+
+#[test]
+fn a_worker_that_had_no_part_in_some_generations_is_told_of_each() {
+    let mut desk = Desk::with(|limits| limits.shard_trials_max = 2);
+    desk.join(1);
+    let run = desk.submit(evolution(6, 30));
+    assert_eq!(until_generation(&mut desk, 1, &run, 1), ["begin 0"]);
+    // It is busy with another run while somebody else goes on with this one.
+    let (_, held) = lessons(desk.told(1));
+    let other = desk.submit(sweep(1));
+    held.iter().for_each(|grant| desk.report(1, grant));
+    let busy = desk.grant(1);
+    assert_eq!(busy.run, other);
+    desk.join(2);
+    assert_eq!(until_generation(&mut desk, 2, &run, 4), ["snapshot 1", "tell 1", "tell 2"]);
+    desk.report(1, &busy);
+    assert_eq!(lessons(desk.told(1)).0, ["tell 1", "tell 2", "tell 3"]);
+}
+
+#[test]
+fn a_snapshot_is_not_sent_for_the_little_that_is_left() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(evolution(6, 10));
+    until_generation(&mut desk, 1, &run, 9);
+    desk.join(2);
+    assert_eq!(lessons(desk.told(2)).0, ["proposal 9"]);
+}
+
+#[test]
+fn where_the_population_is_large_and_the_vector_short_the_proposal_is_sent() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(evolution(400, 10));
+    assert_eq!(until_generation(&mut desk, 1, &run, 2), ["proposal 0", "proposal 1"]);
+    let evolution = desk.run(&run).evolution.as_ref().expect("it evolves");
+    assert_eq!(evolution.told_bytes(), 0, "what nobody will be sent is not kept");
+}
+
+#[test]
+fn a_replica_that_drifted_is_counted_and_made_anew_and_given_up_if_it_drifts_again() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(evolution(6, 30));
+    until_generation(&mut desk, 1, &run, 3);
+    let (words, grants) = lessons(desk.told(1));
+    assert_eq!((words, grants.len()), (vec!["tell 2".to_owned()], 1));
+    let drifted = |desk: &mut Desk| {
+        desk.event(Event::Drifted { worker: worker(1), run: run.clone(), generation: 2 });
+        lessons(desk.told(1)).0
+    };
+    let down = desk.view(&run).bytes_down;
+    assert_eq!(drifted(&mut desk), ["snapshot 3"]);
+    assert_eq!(drifted(&mut desk), ["proposal 3"]);
+    // It has no replica any more, so nothing more can drift.
+    assert_eq!(drifted(&mut desk), [""; 0]);
+    assert_eq!(desk.view(&run).resyncs, 2);
+    // What its grant waited for is counted with its grant.
+    desk.report(1, &grants[0]);
+    assert_eq!(desk.view(&run).bytes_down - down, 10 * (2 + 2));
+    assert_eq!(until_generation(&mut desk, 1, &run, 5), ["proposal 4"]);
+    desk.restart();
+    assert_eq!(desk.view(&run).resyncs, 2);
+}
+
+#[test]
+fn who_holds_nothing_of_a_run_is_made_anew_with_its_next_grant() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(evolution(6, 30));
+    until_generation(&mut desk, 1, &run, 1);
+    let (_, grants) = lessons(desk.told(1));
+    desk.event(Event::Leaving { worker: worker(1) });
+    grants.iter().for_each(|grant| desk.hand_back(1, grant));
+    desk.event(Event::Drifted { worker: worker(1), run: run.clone(), generation: 1 });
+    assert!(desk.told(1).is_empty());
+    assert_eq!(desk.core.roster()[&worker(1)].known[&run], tumble_core::Known { drifts: 1, ..Default::default() });
+    // Of runs and workers that nobody knows, nothing is counted.
+    desk.event(Event::Drifted { worker: worker(9), run: run.clone(), generation: 1 });
+    desk.event(Event::Drifted { worker: worker(1), run: RunId("nobody-knows".into()), generation: 1 });
+    assert_eq!(desk.view(&run).resyncs, 1);
+}

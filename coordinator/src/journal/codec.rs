@@ -25,6 +25,7 @@ pub(crate) enum Kind {
     Suspended = 9,
     Resumed = 10,
     Disagreed = 11,
+    Resynced = 12,
 }
 
 /// Why bytes are not a record.
@@ -54,6 +55,7 @@ pub(crate) fn kind(record: &Record) -> Kind {
         Record::Suspended { .. } => Kind::Suspended,
         Record::Resumed => Kind::Resumed,
         Record::Disagreed { .. } => Kind::Disagreed,
+        Record::Resynced { .. } => Kind::Resynced,
     }
 }
 
@@ -121,6 +123,7 @@ pub(crate) fn encode(record: &Record) -> Vec<u8> {
             bytes_down: checkpoint.bytes_down,
             bytes_up: checkpoint.bytes_up,
             disagreements: checkpoint.disagreements,
+            resyncs: checkpoint.resyncs,
             trials_end: checkpoint.trials_end,
             eras: checkpoint.eras.iter().flat_map(|e| [u64::from(e.generation), e.first_trial, e.candidates]).collect(),
         }),
@@ -132,6 +135,9 @@ pub(crate) fn encode(record: &Record) -> Vec<u8> {
         Record::Suspended { why } => Wire::Suspended(v1::Suspended { why: why.clone() }),
         Record::Resumed => Wire::Resumed(v1::Resumed {}),
         Record::Disagreed { trial } => Wire::Disagreed(v1::Disagreed { trial: *trial }),
+        Record::Resynced { worker, generation } => {
+            Wire::Resynced(v1::Resynced { worker: worker.clone(), generation: *generation })
+        }
     };
     v1::JournalRecord { kind: Some(kind) }.encode_to_vec()
 }
@@ -201,6 +207,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Record, CodecError> {
             bytes_down: checkpoint.bytes_down,
             bytes_up: checkpoint.bytes_up,
             disagreements: checkpoint.disagreements,
+            resyncs: checkpoint.resyncs,
         })),
         Wire::Ending(ending) => {
             Record::Ending { reason: reason_from_wire(ending.reason, ending.detail)?, trials_end: ending.trials_end }
@@ -209,6 +216,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Record, CodecError> {
         Wire::Suspended(suspended) => Record::Suspended { why: suspended.why },
         Wire::Resumed(_) => Record::Resumed,
         Wire::Disagreed(disagreed) => Record::Disagreed { trial: disagreed.trial },
+        Wire::Resynced(resynced) => Record::Resynced { worker: resynced.worker, generation: resynced.generation },
     })
 }
 
@@ -293,6 +301,7 @@ mod tests {
             bytes_down: 0,
             bytes_up: 0,
             disagreements: 0,
+            resyncs: 3,
         };
         match decode(&encode(&Record::Checkpoint(Box::new(checkpoint.clone())))) {
             Ok(Record::Checkpoint(read)) => assert_eq!(*read, checkpoint),

@@ -31,6 +31,7 @@ use crate::grain::Grain;
 use crate::proposal::{Law, Proposal, combine, perturbation, read_space, write_space};
 use crate::shaping;
 use crate::strategy::{SnapshotError, StateHash, Strategy, StrategyDescription, StrategyError};
+use crate::told::ToldAs;
 
 const NAME: &str = "cma-es";
 
@@ -498,6 +499,10 @@ impl Strategy for CmaEs {
     /// Without the record of fitness values, which only the stops look at: candidates depend on ranks alone.
     fn state_hash(&self) -> StateHash {
         StateHash::of(&self.write().into_bytes())
+    }
+
+    fn told_as(&self) -> ToldAs {
+        ToldAs::Places
     }
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {

@@ -18,6 +18,7 @@ use crate::codec::Reader;
 use crate::proposal::{Law, Proposal, perturbation};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
+use crate::told::ToldAs;
 
 const NAME: &str = "csa-es";
 
@@ -143,6 +144,10 @@ impl Strategy for CsaEs {
         out.f64s(&self.path);
         self.ending.write(&mut out);
         seal(out)
+    }
+
+    fn told_as(&self) -> ToldAs {
+        ToldAs::Places
     }
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {

@@ -24,6 +24,7 @@ use crate::noise;
 use crate::proposal::{Law, LowRank, NoiseKind, Proposal, RANK_MAX, WHOLE};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
+use crate::told::ToldAs;
 
 const NAME: &str = "eggroll-int8";
 
@@ -209,6 +210,10 @@ impl Strategy for EggrollInt8 {
         out.u32(self.noise_reuse);
         self.law.write(&mut out);
         seal(out)
+    }
+
+    fn told_as(&self) -> ToldAs {
+        ToldAs::Signs
     }
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {

@@ -19,6 +19,7 @@ use crate::codec::{Reader, Writer};
 use crate::proposal::{Law, Offspring, Proposal};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
+use crate::told::ToldAs;
 
 const NAME: &str = "ga";
 
@@ -230,6 +231,10 @@ impl Strategy for Ga {
         out.u32(self.parents());
         out.f64s(&self.parents);
         seal(out)
+    }
+
+    fn told_as(&self) -> ToldAs {
+        ToldAs::Places
     }
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {

@@ -19,6 +19,7 @@ use crate::codec::Reader;
 use crate::proposal::{Law, Proposal, chain, perturbation};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
+use crate::told::ToldAs;
 
 const NAME: &str = "lm-ma-es";
 
@@ -207,6 +208,10 @@ impl Strategy for LmMaEs {
         out.f64s(&self.directions);
         self.ending.write(&mut out);
         seal(out)
+    }
+
+    fn told_as(&self) -> ToldAs {
+        ToldAs::Places
     }
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {

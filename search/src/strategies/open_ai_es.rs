@@ -19,6 +19,7 @@ use crate::parallel::{self, PIECE};
 use crate::proposal::{DIMENSION_MAX, Law, Proposal, perturbation_from, read_bounds, write_bounds};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
+use crate::told::ToldAs;
 
 const NAME: &str = "open-ai-es";
 
@@ -177,6 +178,10 @@ impl Strategy for OpenAiEs {
         let mut out = snapshot_of(NAME);
         self.write(&mut out);
         seal(out)
+    }
+
+    fn told_as(&self) -> ToldAs {
+        ToldAs::Places
     }
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {

@@ -21,6 +21,7 @@ use crate::parallel::{self, PIECE};
 use crate::proposal::{Law, Proposal, perturbation_from};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
+use crate::told::ToldAs;
 
 const NAME: &str = "pgpe";
 
@@ -207,6 +208,10 @@ impl Strategy for Pgpe {
         [&self.mean, velocity, &self.deviations].iter().for_each(|numbers| out.f64s(numbers));
         self.ending.write(&mut out);
         seal(out)
+    }
+
+    fn told_as(&self) -> ToldAs {
+        ToldAs::Places
     }
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {

@@ -21,6 +21,7 @@ use crate::parallel::{self, PIECE};
 use crate::proposal::{DEVIATION_LIMITS, Law, Proposal, perturbation_from};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
+use crate::told::ToldAs;
 
 const NAME: &str = "sep-cma-es";
 
@@ -238,6 +239,10 @@ impl Strategy for SepCmaEs {
         }
         self.ending.write(&mut out);
         seal(out)
+    }
+
+    fn told_as(&self) -> ToldAs {
+        ToldAs::Places
     }
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {

@@ -18,6 +18,7 @@ use crate::parallel::{self, PIECE};
 use crate::proposal::{Law, Proposal, perturbation_from};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
+use crate::told::ToldAs;
 
 const NAME: &str = "snes";
 
@@ -135,6 +136,10 @@ impl Strategy for Snes {
         out.f64s(&self.deviations);
         self.ending.write(&mut out);
         seal(out)
+    }
+
+    fn told_as(&self) -> ToldAs {
+        ToldAs::Places
     }
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {

@@ -5,6 +5,7 @@ use tumble_domain::{Evolve, Fitness, Seed, Shape, Start, StopRule, TrialSeeds, V
 use super::*;
 use crate::noise;
 use crate::proposal::{Law, Proposal};
+use crate::told::{Told, ToldAs};
 use tumble_domain::seed::Stream;
 
 const DIMENSION: usize = 5;
@@ -357,6 +358,55 @@ fn a_flat_generation_leaves_the_mean_where_it_is() {
         }
         assert_eq!(strategy.generation(), 8);
     }
+}
+
+/// The shelf, and the searches whose population or whose use of the fitness hangs on a setting.
+fn shelf_and_variants() -> Vec<Box<dyn Strategy>> {
+    let variant = |name: &str, population: u32, setting: (&str, Value)| {
+        build(&evolve(name, Some(population), vec![(setting.0.to_owned(), setting.1)]), &problem(None)).unwrap()
+    };
+    let mut all = shelf();
+    all.extend(["ipop", "bipop"].map(|kind| variant("cma-es", 6, ("restarts", Value::text(kind)))));
+    all
+}
+
+/// Workers hold replicas that are told no more than [`Strategy::told_as`] says.
+#[test]
+fn a_replica_that_is_told_only_what_counts_stays_the_same() {
+    let mut as_places = 0;
+    for mut strategy in shelf_and_variants() {
+        as_places += u32::from(strategy.told_as() == ToldAs::Places);
+        let mut replica = restore(&strategy.snapshot()).unwrap();
+        for generation in 0..150u32 {
+            let mut fitness = scores(&*strategy, 1.0);
+            let mut dice = vec![0.0; fitness.len()];
+            noise::uniforms(Seed(6), Stream::Choice, 0, generation, 0, &mut dice);
+            for (fitness, die) in fitness.iter_mut().zip(&dice) {
+                // Failures, and ties, among them of the two zeros.
+                match (die * 20.0) as u32 {
+                    0 => *fitness = Fitness::Worst,
+                    1 => *fitness = Fitness::Dropped,
+                    2 => *fitness = Fitness::Scored(0.0),
+                    3 => *fitness = Fitness::Scored(-0.0),
+                    4 | 5 => *fitness = Fitness::Scored(-3.5),
+                    _ => {}
+                }
+            }
+            match generation % 30 {
+                10..12 => fitness.fill(Fitness::Worst),
+                20..22 => fitness.fill(Fitness::Dropped),
+                25 => fitness.fill(Fitness::Scored(2.0)),
+                _ => {}
+            }
+            let told = Told::of(strategy.told_as(), &fitness).encode();
+            assert!(told.len() as u64 <= strategy.told_as().bytes(strategy.population()));
+            strategy.tell(&fitness);
+            replica.tell(&Told::decode(&told).unwrap().fitness());
+            assert_eq!(replica.state_hash(), strategy.state_hash(), "generation {generation}");
+            assert_eq!((replica.ask(), replica.population()), (strategy.ask(), strategy.population()));
+        }
+    }
+    assert!(as_places >= 16, "the law is told of places, too");
 }
 
 #[test]

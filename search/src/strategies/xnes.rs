@@ -23,6 +23,7 @@ use crate::eigen;
 use crate::proposal::{DEVIATION_LIMITS, Law, Proposal, combine, perturbation};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
+use crate::told::ToldAs;
 
 const NAME: &str = "xnes";
 
@@ -216,6 +217,10 @@ impl Strategy for Xnes {
         out.f64s(&self.axes);
         self.ending.write(&mut out);
         seal(out)
+    }
+
+    fn told_as(&self) -> ToldAs {
+        ToldAs::Places
     }
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {

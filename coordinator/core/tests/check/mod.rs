@@ -41,7 +41,7 @@ fn leases_and_workers_agree(coordinator: &Coordinator) {
         }
         assert!(!worker.quarantined || worker.leases.len() == 1, "{id:?} is to hold its suspect alone: {worker:?}");
         let open = |run: &RunId| coordinator.runs().get(run).is_some_and(|run| run.phase == Phase::Open);
-        assert!(worker.told.keys().all(open), "{id:?} remembers runs that are not open: {:?}", worker.told);
+        assert!(worker.known.keys().all(open), "{id:?} remembers runs that are not open: {:?}", worker.known);
     }
     for run in coordinator.runs().iter() {
         let backlog = coordinator.backlog(&run.id).map_or(0, |backlog| backlog.leases);
@@ -103,6 +103,10 @@ pub(crate) fn memory(coordinator: &Coordinator) {
         let holders = backlog.fresh.pieces() + backlog.suspects.len() + backlog.leases;
         let pieces = run.done.iter().filter(|done| done.start < run.scope().end).count();
         assert!(pieces <= holders + slots + 1, "`{}` keeps {pieces} ranges for {holders} holders", run.id);
+        if let Some(evolution) = &run.evolution {
+            let (told, proposal) = (evolution.told_bytes(), evolution.proposal().0.len());
+            assert!(told <= proposal, "`{}` keeps {told} bytes of what was told for a proposal of {proposal}", run.id);
+        }
     }
 }
 
