@@ -282,6 +282,20 @@ fn a_grant_that_its_generation_has_overtaken_is_handed_back() {
 }
 
 #[test]
+fn a_worker_refuses_a_run_whose_proposals_it_could_not_hold() {
+    let (file, run): (_, Arc<str>) = (evolution().toml("narrow"), "narrow".into());
+    let opened = || Event::Opened { run: run.clone(), run_toml: file.clone() };
+    // Three proposals of 3 × 4 numbers, and a candidate of 3 in each of two slots: 336 bytes.
+    assert!(Worker::new(pipelines(), 2).with_memory(336).handle(opened()).is_empty());
+    match &Worker::new(pipelines(), 2).with_memory(335).handle(opened())[..] {
+        [Action::Say(Say::CannotRun { reason, .. })] => {
+            assert!(reason.contains("`cma-es` needs about 0.3 kB in a worker with 2 slots"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn stories_that_once_went_wrong_go_right() {
     FOUND.iter().for_each(|(seed, _)| tell(*seed));
 }

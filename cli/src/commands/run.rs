@@ -33,7 +33,6 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
         return result::show(&folder, output);
     }
     let count = args.workers.unwrap_or_else(cores);
-    memory::check(&understood, u64::from(count), args.memory)?;
     let asked = stop_requests();
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -98,10 +97,16 @@ fn hint(failure: Failure, resume: &str) -> Failure {
     }
 }
 
+/// Whether coordinator and workers fit on this machine together.
+fn fits(understood: &Understood, args: &RunArgs) -> Result<(), Failure> {
+    memory::check(understood, u64::from(args.workers.unwrap_or_else(cores)), args.memory)
+}
+
 /// A run that begins: its folder must not hold anything.
 fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
     let file = args.file.as_deref().expect("clap requires it without --resume");
     let understood = runfile::read(file, &args.file_args.overrides, output)?;
+    fits(&understood, args)?;
     let id = new_run_id(&understood.spec.name);
     let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&*id.0));
     match std::fs::read_dir(&folder).map(|mut entries| entries.next().is_some()) {
@@ -157,6 +162,7 @@ fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId
             )));
         }
     }
+    fits(&recorded, args)?;
     let folder = std::path::absolute(folder)
         .map_err(|error| Failure::usage(format!("the folder {} cannot be used: {error}", folder.display())))?;
     // The id that the run was submitted under stands in the journal; this one serves if it never was.
