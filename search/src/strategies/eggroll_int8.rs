@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn twelve_steps_are_those_of_the_rule() {
         let steep = ("alpha", Value::Float(8.0));
-        let mut es = build(&SHAPES, 16, 9.0, 5, &[steep.clone()]);
+        let mut es = build(&SHAPES, 16, 9.0, 5, std::slice::from_ref(&steep));
         let known = [
             [8, 10, 8, 8, 8, 8, 10, 8],
             [8, 9, 8, 7, 8, 7, 11, 7],
