@@ -430,3 +430,50 @@ fn report_build(
     let fix = format!("`tumble strategies {}` lists what it takes", strategy.name);
     notes.report(at, &key, message, fix);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tumble_domain::{Direction, Genome, Metric, Objective, Parameter, Tensor};
+
+    fn layers() -> PipelineDescription {
+        let units = Parameter {
+            name: "units".into(),
+            kind: Kind::Integer,
+            unit: String::new(),
+            default: Some(Value::Integer(4)),
+            bounds: None,
+            choices: Vec::new(),
+            summary: String::new(),
+        };
+        let tensor = |rows, columns| Tensor { name: "w".into(), rows, columns };
+        let units_of = || Extent::Parameter("units".into());
+        let tensors = vec![tensor(Extent::Fixed(7), units_of()), tensor(units_of(), units_of())];
+        PipelineDescription {
+            name: "layers".into(),
+            version: 1,
+            summary: String::new(),
+            source: String::new(),
+            parameters: vec![units],
+            metrics: vec![Metric { name: "loss".into(), unit: String::new(), summary: String::new() }],
+            objective: Objective { metric: "loss".into(), direction: Direction::Minimise },
+            genome: Some(Genome {
+                name: "w".into(),
+                length: GenomeLength::Tensors(tensors),
+                bounds: None,
+                summary: String::new(),
+            }),
+        }
+    }
+
+    #[test]
+    fn a_genome_of_tensors_is_as_long_as_all_of_them_wherever_a_sweep_takes_them() {
+        let of = |value, axes: &[Axis]| dimensions(&layers(), &[value], axes);
+        let axis = |values| [Axis { name: "units".into(), target: AxisTarget::Parameter(0), values }];
+        assert_eq!(of(Some(Value::Integer(4)), &[]), Some((28 + 16, 28 + 16)));
+        let listed = axis(AxisValues::List(vec![Value::Integer(5), Value::Integer(2), Value::Integer(3)]));
+        assert_eq!(of(None, &listed), Some((14 + 4, 35 + 25)));
+        assert_eq!(of(None, &axis(AxisValues::Integers { from: 0, to: 1 << 40 })), Some((0, u32::MAX)));
+        assert_eq!(of(None, &[]), None);
+    }
+}

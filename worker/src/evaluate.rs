@@ -311,3 +311,121 @@ impl Stride {
         elapsed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::Grant;
+    use tumble_domain::{Direction, Extent, Genome, GenomeLength, Metric, Objective, PipelineDescription, Tensor};
+    use tumble_pipelines::Pipeline;
+    use tumble_search::{Problem, strategies};
+
+    /// A pipeline that tells which way a trial went, and the candidate's first number.
+    struct TwoWays(PipelineDescription);
+
+    impl TwoWays {
+        fn new() -> TwoWays {
+            let metric = |name: &str| Metric { name: name.into(), unit: String::new(), summary: String::new() };
+            let matrix = Tensor { name: "w".into(), rows: Extent::Fixed(2), columns: Extent::Fixed(2) };
+            TwoWays(PipelineDescription {
+                name: "two-ways".into(),
+                version: 1,
+                summary: String::new(),
+                source: String::new(),
+                parameters: Vec::new(),
+                metrics: vec![metric("proposed"), metric("first")],
+                objective: Objective { metric: "proposed".into(), direction: Direction::Maximise },
+                genome: Some(Genome {
+                    name: "w".into(),
+                    length: GenomeLength::Tensors(vec![matrix]),
+                    bounds: None,
+                    summary: String::new(),
+                }),
+            })
+        }
+    }
+
+    impl Pipeline for TwoWays {
+        fn description(&self) -> &PipelineDescription {
+            &self.0
+        }
+
+        fn evaluator(&self) -> Box<dyn Evaluator> {
+            Box::new(TwoWay)
+        }
+    }
+
+    struct TwoWay;
+
+    impl Evaluator for TwoWay {
+        fn evaluate(&mut self, trial: &Trial<'_>, metrics: &mut [f64]) -> Result<(), Failure> {
+            metrics.copy_from_slice(&[0.0, trial.genome[0]]);
+            Ok(())
+        }
+
+        fn evaluate_proposed(
+            &mut self,
+            proposal: &Proposal,
+            index: u32,
+            trial: &Trial<'_>,
+            metrics: &mut [f64],
+        ) -> Option<Result<(), Failure>> {
+            assert!(trial.genome.is_empty(), "the candidate was written out for nothing");
+            let perturbed = proposal.perturbed(index)?;
+            let mut own = [0.0; 4];
+            perturbed.tensor(0, &mut own);
+            metrics.copy_from_slice(&[1.0, own[0]]);
+            Some(Ok(()))
+        }
+    }
+
+    fn evaluated(run_toml: &str) -> (Arc<OpenRun>, Option<Arc<Proposal>>, Outcomes) {
+        let pipeline: Arc<dyn tumble_pipelines::Pipeline> = Arc::new(TwoWays::new());
+        let description = pipeline.description().clone();
+        let run = Arc::new(OpenRun::try_new(&"two-ways".into(), run_toml, &[pipeline]).unwrap());
+        let proposal = match &run.spec.plan {
+            Plan::Evolve(evolve) => {
+                let problem = Problem {
+                    dimension: 4,
+                    shapes: description.tensors(&[]),
+                    bounds: None,
+                    start: evolve.start.clone(),
+                    seed: run.spec.seed,
+                };
+                Some(Arc::new(strategies::build(evolve, &problem).unwrap().ask()))
+            }
+            _ => None,
+        };
+        let range = TrialRange::new(0, run.layout.trials());
+        let grant = Grant { lease: 0, run: run.id.clone(), generation: 0, generation_start: 0, range };
+        let job = Job { grant, run: run.clone(), proposal: proposal.clone(), abandon: Arc::default() };
+        let mut outcomes = Outcomes::default();
+        Slot::default().evaluate(&job, |piece| outcomes = piece.outcomes);
+        (run, proposal, outcomes)
+    }
+
+    #[test]
+    fn a_candidate_is_written_out_only_where_its_evaluator_asks_for_it() {
+        for (strategy, proposed) in [("eggroll", 1.0), ("eggroll-int8", 1.0), ("open-ai-es", 0.0)] {
+            let (run, proposal, outcomes) = evaluated(&format!(
+                "name = \"a\"\npipeline = \"two-ways\"\nreplicates = 3\n\
+                 [evolve]\nstrategy = \"{strategy}\"\npopulation = 4\ngenerations = 1\n"
+            ));
+            let mut candidate = [0.0; 4];
+            for trial in 0..run.layout.trials() {
+                proposal.as_ref().unwrap().candidate(run.layout.address(trial).candidate as u32, &mut candidate);
+                let metrics = [0, 1].map(|metric| outcomes.value(metric, trial as usize));
+                assert_eq!(metrics, [proposed, candidate[0]], "{strategy}, trial {trial}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_nested_evolution_goes_the_same_way_as_a_plain_one() {
+        let (_, _, outcomes) = evaluated(
+            "name = \"a\"\npipeline = \"two-ways\"\n[evolve]\ngenerations = 2\npopulation = 4\nstrategy = \"eggroll\"\n\
+             [sweep]\ndesign = \"list\"\n[sweep.axes]\n\"evolve.strategy\" = [\"eggroll\", \"open-ai-es\"]\n",
+        );
+        assert_eq!([outcomes.value(0, 0), outcomes.value(0, 1)], [1.0, 0.0]);
+    }
+}

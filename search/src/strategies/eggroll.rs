@@ -334,6 +334,17 @@ pub(super) mod tests {
         assert_eq!(es.law.mean[6..], [0.5, 0.5]);
     }
 
+    /// Neither decay nor what Adam remembers moves a generation that tells nothing.
+    #[test]
+    fn a_flat_generation_takes_no_step_at_all() {
+        let mut es = build(&SHAPES, 12, 5, &[("weight_decay", Value::Float(0.1))]);
+        (0..3).for_each(|_| tell_spoiled(&mut es, &bowl));
+        let before = es.law.mean.clone();
+        es.tell(&[Fitness::Scored(0.1); 12]);
+        es.tell(&[Fitness::Worst; 12]);
+        assert_eq!((es.law.mean, es.frame.generation), (before, 5));
+    }
+
     /// The mean cosine between the first step and the true gradient G of a linear fitness ⟨G, W⟩, over seeds.
     fn cosine(shape: Shape, population: u32, rank: i64, seeds: u64) -> f64 {
         let n = shape.elements() as usize;

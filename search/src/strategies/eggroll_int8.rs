@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn twelve_steps_are_those_of_the_rule() {
         let steep = ("alpha", Value::Float(8.0));
-        let mut es = build(&SHAPES, 16, 9.0, 5, &[steep.clone()]);
+        let mut es = build(&SHAPES, 16, 9.0, 5, std::slice::from_ref(&steep));
         let known = [
             [8, 10, 8, 8, 8, 8, 10, 8],
             [8, 9, 8, 7, 8, 7, 11, 7],
@@ -298,16 +298,17 @@ mod tests {
             [(20, 500u32, 1, 0.769), (200, 500, 1, 0.25), (2000, 500, 1, 0.0323), (200, 250, 2, 0.25)]
         {
             let shape = [Shape { rows: 48, columns: 64 }];
+            // The rule, written out once more.
+            let alpha = 1.0 / (1.0 + 0.015 * f64::from(generation));
+            assert!((alpha - nominal).abs() < 5e-4, "{alpha}");
+            let cut = (16.0 * noise::inverse_normal(1.0 - alpha / 2.0)).floor();
+            let votes = f64::from(pairs) * rank as f64;
+            // Z is whole, so half a unit below the threshold is where it begins.
+            let expected = beyond((16.0 * cut * votes.sqrt().floor() - 0.5) / (votes.sqrt() * MOMENT));
             let (mut moved, seeds) = (0.0, 40);
-            let mut expected = 0.0;
             for seed in 0..seeds {
                 let mut es = build(&shape, 2 * pairs, 0.0, seed, &[("rank", Value::Integer(rank))]);
                 es.frame.generation = generation;
-                assert!((es.share() - nominal).abs() < 5e-4, "{}", es.share());
-                let votes = f64::from(pairs) * rank as f64;
-                let threshold = es.threshold(u64::from(pairs)) as f64 / 16.0;
-                // Z is whole, so half a unit below the threshold is where it begins.
-                expected = beyond((threshold - 0.5) / (votes.sqrt() * MOMENT));
                 let mut fitness = vec![0.0; 2 * pairs as usize];
                 noise::uniforms(Seed(seed), Stream::Choice, 0, 0, 0, &mut fitness);
                 es.tell(&fitness.into_iter().map(Fitness::Scored).collect::<Vec<_>>());
