@@ -355,5 +355,8 @@ fn an_axis_that_is_not_there_has_no_value_in_its_column() {
     // What is conditional in one of schema and values alone is refused.
     schema.conditional.pop();
     let error = write_trials_part(dir.path(), 0, &schema, &metadata(), &part).unwrap_err().to_string();
-    assert!(error.contains("the axis `bias` is there at some points only, in one of schema and values alone"), "{error}");
+    assert!(
+        error.contains("the axis `bias` is there at some points only, in one of schema and values alone"),
+        "{error}"
+    );
 }

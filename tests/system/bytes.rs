@@ -61,7 +61,8 @@ fn what_is_not_there_has_its_default_and_nothing_in_its_column() {
     assert_eq!([&x0, &x1, &dimension].map(|c| absent(c)), [4 * 400, 8 * 400, 12 * 400]);
     assert_eq!(absent(&value), 0);
     // A rosenbrock of ten elements, of which the first is -1, the second and the third 0.
-    let first = dimension.iter().zip(&x0).rposition(|(d, x)| d.is_nan() && *x == -1.0).expect("it is the last function");
+    let first =
+        dimension.iter().zip(&x0).rposition(|(d, x)| d.is_nan() && *x == -1.0).expect("it is the last function");
     let alone = "name = \"alone\"\npipeline = \"benchmark-functions\"\n[config]\nfunction = \"rosenbrock\"\n\
                  [sweep]\ndesign = \"list\"\n[sweep.axes]\nx0 = -1.0\nx2 = 0.25\n";
     place.results(alone, 1, "alone");
@@ -84,7 +85,8 @@ fn points_from_a_file_are_a_list_in_the_run() {
     let place = Place::new();
     let head = "name = \"points\"\npipeline = \"benchmark-functions\"\n[config]\ndimension = 2\n[sweep]\n\
                 design = \"list\"\n";
-    let listed = format!("{head}[sweep.axes]\nfunction = [\"sphere\", \"sphere\", \"rastrigin\"]\nx1 = [0.5, -1, 2e-3]\n");
+    let listed =
+        format!("{head}[sweep.axes]\nfunction = [\"sphere\", \"sphere\", \"rastrigin\"]\nx1 = [0.5, -1, 2e-3]\n");
     let expected = place.results(&listed, 1, "listed");
     std::fs::create_dir(place.path().join("files")).unwrap();
     place.file("files/points.csv", "function,x1,note\nsphere,0.5,a\nsphere,-1,b\n\"rastrigin\",2e-3,c\n");

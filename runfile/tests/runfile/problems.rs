@@ -868,7 +868,7 @@ dimension = { integers = [1, 3], points = 3 }
 run.toml:5:8: unknown axis form `geometric` in axis `x0`
     5 | x0 = { geometric = [0.1, 1.0], points = 5 }
       |        ^^^^^^^^^
-    write one of `linear`, `log` or `integers`
+    write one of `linear`, `log`, `integers` or `values`
 run.toml:6:8: unknown axis form `lin` in axis `x1`
     6 | x1 = { lin = [0.1, 1.0], points = 5 }
       |        ^^^
