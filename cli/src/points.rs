@@ -27,15 +27,18 @@ pub(crate) fn read(path: &Path) -> Result<Points, String> {
 
 fn of_parquet(path: &Path, name: String) -> Result<Points, String> {
     let read = tumble_tables::read_points(path).map_err(|error| error.to_string())?;
-    let rows = read.first().map_or(0, |(_, values)| values.len());
-    let mut columns = Vec::with_capacity(read.len());
-    for (column, values) in read {
-        let empty = values.iter().position(Option::is_none);
-        if let Some(row) = empty {
-            return Err(format!("row {} of column `{column}` is empty", row + 1));
-        }
-        columns.push((column, values.into_iter().flatten().collect()));
-    }
+    let mut rows = 0;
+    let columns = read.into_iter().map(|(column, values)| {
+        let values = values.map_err(|error| error.to_string()).and_then(|values| {
+            rows = rows.max(values.len());
+            match values.iter().position(Option::is_none) {
+                Some(row) => Err(format!("row {} of column `{column}` is empty", row + 1)),
+                None => Ok(values.into_iter().flatten().collect()),
+            }
+        });
+        (column, values)
+    });
+    let columns = columns.collect();
     // Rows count from 1; the names stand before them.
     Ok(Points { name, head_line: 0, lines: (1..=rows).collect(), columns })
 }
@@ -44,7 +47,8 @@ fn of_csv(text: &str, name: String) -> Result<Points, String> {
     // Spreadsheets put a byte order mark in front.
     let mut records = Records { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
     let Some((head_line, head)) = records.next().transpose()? else { return Err("it is empty".to_owned()) };
-    let mut columns: Vec<(String, Vec<Value>)> = head.into_iter().map(|name| (name, Vec::new())).collect();
+    let mut columns: Vec<(String, Result<Vec<Value>, String>)> =
+        head.into_iter().map(|name| (name, Ok(Vec::new()))).collect();
     if let Some(column) = columns.iter().position(|(name, _)| name.is_empty()) {
         return Err(format!("line {head_line}: column {} has no name", column + 1));
     }
@@ -55,10 +59,11 @@ fn of_csv(text: &str, name: String) -> Result<Points, String> {
             return Err(format!("line {line} has {} cells, but there are {} columns", cells.len(), columns.len()));
         }
         for ((name, values), cell) in columns.iter_mut().zip(cells) {
-            if cell.is_empty() {
-                return Err(format!("line {line}: the cell of column `{name}` is empty"));
+            match values {
+                Ok(values) if !cell.is_empty() => values.push(value(&cell)),
+                Ok(_) => *values = Err(format!("line {line}: the cell of column `{name}` is empty")),
+                Err(_) => {}
             }
-            values.push(value(&cell));
         }
         lines.push(line);
     }
@@ -164,11 +169,11 @@ mod tests {
 
     fn columns(text: &str) -> Result<Vec<(String, String)>, String> {
         let points = of_csv(text, "points.csv".to_owned())?;
-        let shown = |(name, values): (String, Vec<Value>)| {
-            let values: Vec<String> = values.iter().map(|value| format!("{}={value}", value.kind_name())).collect();
-            (name, values.join(" "))
+        let shown = |(name, values): (String, Result<Vec<Value>, String>)| {
+            let values: Vec<String> = values?.iter().map(|value| format!("{}={value}", value.kind_name())).collect();
+            Ok((name, values.join(" ")))
         };
-        Ok(points.columns.into_iter().map(shown).collect())
+        points.columns.into_iter().map(shown).collect()
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Run files: from TOML to a validated run, and back to TOML with every default filled in.
 //!
-//! The way of a file: [`parse`] reads the text into a tree of values with their places (`tree`), types it (`typed`),
-//! finds out what it means (`meant`, `evolve`, `axes`, `sweep`), and gives either the run or every problem at once.
+//! The way of a file: [`parse`] reads the text into a tree of values with their places (`tree`), lays the points of a file
+//! into it (`points`), types it (`typed`), finds out what it means (`meant`, `evolve`, `axes`, `conditions`, `sweep`), and
+//! gives either the run or every problem at once.
 //! [`canonical`] writes a run back, and [`summary`] says how large it is. This room knows pipelines by their
 //! descriptions alone: the caller passes those it has.
 

@@ -22,8 +22,8 @@ pub struct Points {
     pub head_line: usize,
     /// The line of each point.
     pub lines: Vec<usize>,
-    /// The columns, each with its name and a value for each point.
-    pub columns: Vec<(String, Vec<Value>)>,
+    /// The columns, each with its name and a value for each point, or why it has none: what is not taken may be anything.
+    pub columns: Vec<(String, Result<Vec<Value>, String>)>,
 }
 
 /// Reads the file of this path, as a run file has it; an error says what is wrong with it.
@@ -57,7 +57,7 @@ pub(crate) fn lay_in(root: &mut Table, read: ReadPoints<'_>, notes: &mut Notes<'
             }
         },
     };
-    let mut points = match read(name) {
+    let points = match read(name) {
         Ok(points) => points,
         Err(why) => {
             let message = format!("the points of `{name}` cannot be read: {why}");
@@ -91,21 +91,32 @@ pub(crate) fn lay_in(root: &mut Table, read: ReadPoints<'_>, notes: &mut Notes<'
         };
         return notes.report(&file.node.at, path, message, fix);
     }
-    let bytes: usize = columns.iter().flat_map(|c| &points.columns[*c].1).map(|v| v.to_string().len() + 2).sum();
+    let mut taken: Vec<(usize, &str, &[Value])> = Vec::with_capacity(columns.len());
+    for column in columns {
+        match &points.columns[column] {
+            (known, Ok(values)) => taken.push((column, known, values)),
+            (_, Err(why)) => {
+                let message = format!("the points of `{name}` cannot be read: {why}");
+                let fix = "put it right, or name the columns to take: `axes = [\"x0\", \"x1\"]`";
+                return notes.report(&file.node.at, path, message, fix);
+            }
+        }
+    }
+    let values = taken.iter().flat_map(|(_, _, values)| values.iter());
+    let bytes: usize = values.map(|value| value.to_string().len() + 2).sum();
     if bytes > POINTS_BYTES_MAX {
         let message = format!("the {} points of `{name}` take {bytes} bytes as text", points.lines.len());
         let fix =
             format!("at most {POINTS_BYTES_MAX} travel with a run: share them among several, or write fewer digits");
         return notes.report(&file.node.at, path, message, fix);
     }
-    notes.points_name = std::mem::take(&mut points.name);
-    let entries = columns.into_iter().map(|column| {
-        let (name, values) = &points.columns[column];
+    notes.points_name.clone_from(&points.name);
+    let entries = taken.into_iter().enumerate().map(|(order, (column, name, values))| {
         let at = |line| At::Points { line, column: column + 1 };
         let item = |(value, line): (&Value, &usize)| Node { at: at(*line), item: item_of(value) };
-        let node =
-            Node { at: at(points.head_line), item: Item::List(values.iter().zip(&points.lines).map(item).collect()) };
-        Entry { name: name.clone(), at: at(points.head_line), order: file.order + column, node }
+        let items = values.iter().zip(&points.lines).map(item).collect();
+        let node = Node { at: at(points.head_line), item: Item::List(items) };
+        Entry { name: name.to_owned(), at: at(points.head_line), order, node }
     });
     let axes = Item::Table(Table { entries: entries.collect() });
     let node = Node { at: file.at.clone(), item: axes };

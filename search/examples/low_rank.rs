@@ -52,6 +52,7 @@ fn proposal(strategy: &str, settings: Vec<(String, Value)>) -> Proposal {
         start: Start::Everywhere(0.5),
         trial_seeds: TrialSeeds::PerGeneration,
         stop: StopRule::default(),
+        axes: Vec::new(),
     };
     let problem = Problem {
         dimension: SIDE * SIDE,
@@ -59,6 +60,7 @@ fn proposal(strategy: &str, settings: Vec<(String, Value)>) -> Proposal {
         bounds: None,
         start: Start::Everywhere(0.5),
         seed: Seed(1),
+        grains: Vec::new(),
     };
     strategies::build(&evolve, &problem).expect("a plain evolution").ask()
 }

@@ -16,22 +16,28 @@ use crate::scan::{column_names, open_batches};
 /// The most values of such a file: more than a run may take of it.
 pub const POINT_VALUES_MAX: usize = 1 << 22;
 
-/// The columns of a Parquet file, each with its name and a value for each row; `None` where there is none. Numbers,
-/// integers, booleans and words are taken in any of their widths.
-pub fn read_points(path: &Path) -> Result<Vec<(String, Vec<Option<Value>>)>, TableError> {
+/// The values of a column, `None` where a row has none; or why no axis could take them.
+pub type PointValues = Result<Vec<Option<Value>>, TableError>;
+
+/// The columns of a Parquet file, each with its name and a value for each row. Numbers, integers, booleans and words are
+/// taken in any of their widths.
+pub fn read_points(path: &Path) -> Result<Vec<(String, PointValues)>, TableError> {
     let names = column_names(path)?;
     let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut columns: Vec<(String, Vec<Option<Value>>)> = names.iter().map(|name| (name.clone(), Vec::new())).collect();
+    let mut columns: Vec<(String, PointValues)> = names.iter().map(|name| (name.clone(), Ok(Vec::new()))).collect();
+    let mut rows = 0;
     for batch in open_batches(path, &wanted)? {
         let batch = batch?;
-        for ((name, values), array) in columns.iter_mut().zip(batch.columns()) {
-            append(path, name, array, values)?;
-            if values.len() * wanted.len() > POINT_VALUES_MAX {
-                return Err(TableError::column(
-                    path,
-                    name,
-                    format!("the file has more than {POINT_VALUES_MAX} values"),
-                ));
+        rows += batch.num_rows();
+        if rows * wanted.len() > POINT_VALUES_MAX {
+            let why = format!("the file has more than {POINT_VALUES_MAX} values");
+            return Err(TableError::column(path, &names[0], why));
+        }
+        for ((name, column), array) in columns.iter_mut().zip(batch.columns()) {
+            if let Ok(values) = column
+                && let Err(why) = append(path, name, array, values)
+            {
+                *column = Err(why);
             }
         }
     }

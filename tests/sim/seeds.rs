@@ -135,7 +135,11 @@ fn any_run(chance: &mut Chance, killers: bool) -> RunFile {
         }
         3 => {
             let points = if large { chance.between(4_000, 9_000) } else { chance.between(1, 400) };
-            (sphere().points(points), points)
+            // As many in branches, without a draw more: the stories of all other seeds stay as they are.
+            match points.is_multiple_of(4) && points >= 8 {
+                true => (sphere().branches(points / 2, points / 4), points),
+                false => (sphere().points(points), points),
+            }
         }
         4 => {
             let points = chance.between(1, 300);

@@ -391,6 +391,7 @@ mod tests {
                     bounds: None,
                     start: evolve.start.clone(),
                     seed: run.spec.seed,
+                    grains: Vec::new(),
                 };
                 Some(Arc::new(strategies::build(evolve, &problem).unwrap().ask()))
             }

@@ -109,7 +109,7 @@ pub(crate) fn read_with_points(text: &str, names: &[&str], rows: &[&[Value]]) ->
             columns: names
                 .iter()
                 .enumerate()
-                .map(|(i, name)| ((*name).to_owned(), rows.iter().map(|row| row[i].clone()).collect()))
+                .map(|(i, name)| ((*name).to_owned(), Ok(rows.iter().map(|row| row[i].clone()).collect())))
                 .collect(),
         }),
         _ => Err("there is no such file".to_owned()),

@@ -64,7 +64,8 @@ impl Draws {
         line(self.often(), format!("objective = \"{}\"", self.pick(&["value", "-value", "distance"])));
         let dimension = 1 + self.below(9);
         line(true, format!("[config]\ndimension = {dimension}"));
-        line(!searches_axes && self.often(), format!("rotated = {}", self.pick(&["true", "false"])));
+        let is_rotated = !searches_axes && self.often();
+        line(is_rotated, format!("rotated = {}", self.pick(&["true", "false"])));
         let strategy_is_axis = sweeps && !self.often();
         let mut start_is_axis = false;
         if evolves {
@@ -111,7 +112,7 @@ impl Draws {
             line(has_function, format!("function = [\"{function}\"]"));
             let forms = ["{ values = [true, false], when", "{ values = true, when"];
             let rotated = format!("rotated = {} = {{ function = \"{function}\" }} }}", self.pick(&forms));
-            line(has_function && self.often(), rotated);
+            line(has_function && !is_rotated, rotated);
         }
         line(true, "[limits]".to_owned());
         line(self.often(), format!("timeout = \"{}ms\"", 1 + self.below(u32::MAX - 1)));

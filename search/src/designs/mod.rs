@@ -205,7 +205,8 @@ const DESCRIPTIONS: [DesignDescription; 5] = [
     DesignDescription {
         name: "grid",
         summary: "every combination of the axes' values, the last axis fastest",
-        advice: "one to three axes, or when the tables are to be read as maps; the number of points multiplies",
+        advice: "one to three axes, or when the tables are to be read as maps; the number of points multiplies, but not by \
+                 an axis that is there at some points only (`when = { rule = \"hebb\" }`): branches add up",
         source: "full factorial design",
         needs: "lists, integers, or intervals with `points`",
     },
@@ -235,9 +236,10 @@ const DESCRIPTIONS: [DesignDescription; 5] = [
     DesignDescription {
         name: "list",
         summary: "point i takes the i-th value of every axis",
-        advice: "points chosen by hand or by another program",
+        advice: "points chosen by hand or by another program, which may stand in a file: `file = \"points.csv\"` or \
+                 `.parquet`, a column for each axis",
         source: "axes zipped",
-        needs: "axes of equal length: lists, integers, or intervals with `points`",
+        needs: "axes of equal length: lists, integers, or intervals with `points`; or a file",
     },
 ];
 
