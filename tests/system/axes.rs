@@ -35,7 +35,10 @@ fn each_axis_is_a_column_of_its_kind_with_values_of_the_axis_alone() {
     place.results(EVOLVE_SETTINGS, 2, "out");
     let folder = place.path().join("out");
     let checked = place.tumble("check run-file.toml").exits(0).stdout;
-    assert!(checked.contains("learning_rate 0.001 to 1.0 (log); width 1 to 6; pair \"0v1\", \"4v9\" or \"3v8\""), "{checked}");
+    assert!(
+        checked.contains("learning_rate 0.001 to 1.0 (log); width 1 to 6; pair \"0v1\", \"4v9\" or \"3v8\""),
+        "{checked}"
+    );
     assert!(checked.contains("learning_rate f64, width i64, pair dictionary, "), "{checked}");
     let rates: Vec<f64> = column(&folder, "learning_rate").iter().map(|x| x.parse().expect("a number")).collect();
     assert!(rates.iter().all(|rate| (1e-3..=1.0).contains(rate)), "{rates:?}");
