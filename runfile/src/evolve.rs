@@ -363,15 +363,16 @@ fn is_there_for(position: usize, strategy: &str, axes: &[(Axis, At)], conditions
 
 /// Whether a strategy can search all of these axes; notes the first that it cannot.
 fn check_grains(strategy: &StrategyDescription, evolved: &[(Axis, At)], notes: &mut Notes<'_>) -> bool {
-    let kinds: Vec<GrainKind> = evolved.iter().map(|(axis, _)| Grain::of(&axis.values).kind()).collect();
+    let grains: Vec<Grain> = evolved.iter().map(|(axis, _)| Grain::of(&axis.values)).collect();
+    let kinds: Vec<GrainKind> = grains.iter().map(|grain| grain.kind()).collect();
     let known = strategies::searches(strategy.name);
     let Some(i) = kinds.iter().position(|kind| !known.contains(kind)) else { return true };
     let (axis, at) = &evolved[i];
-    let what = match kinds[i] {
-        GrainKind::Category => "words without an order",
-        _ => "whole numbers, or steps in a list",
+    let what = match grains[i] {
+        Grain::Category { choices } => format!("whose {choices} words have no order"),
+        grain => format!("which has {} steps", grain.cells().unwrap_or(0)),
     };
-    let message = format!("`{}` does not search axis `{}`: {what}", strategy.name, axis.name);
+    let message = format!("`{}` does not search axis `{}`, {what}", strategy.name, axis.name);
     let able = strategies::searching(&kinds).join("`, `");
     let fix = format!("take a strategy that searches all axes, of `{able}`, or remove the axis");
     notes.report(at, &format!("evolve.axes.{}", axis.name), message, fix);

@@ -1681,6 +1681,30 @@ digits = [1, 2]
 evolve.sigma = [0.1, 0.2]
 "#,
         "
+run.toml:8:1: axis `rat` names no parameter of `networks`
+    8 | rat = { log = [0.1, 1.0] }
+      | ^^^
+    did you mean `rate`?
+run.toml:9:1: `units` is searched, and [config] sets it at line 4
+    9 | units = { integers = [1, 64] }
+      | ^^^^^
+    remove one of the two
+run.toml:10:16: axis `rate` is logarithmic, but an end is not positive
+    10 | rate = { log = [0.0, 1.0] }
+       |                ^^^^^^^^^^
+    write two positive ends, or `linear`
+run.toml:11:1: axis `seed` has one value, so there is nothing to search
+    11 | seed = [7]
+       | ^^^^
+    set `seed` in [config], or give several values
+run.toml:12:1: `digits` takes a list of integers, which cannot be an axis
+    12 | digits = [1, 2]
+       | ^^^^^^
+    set it in [config]
+run.toml:13:8: `evolve.sigma` is a setting of the strategy, which [evolve] cannot search
+    13 | evolve.sigma = [0.1, 0.2]
+       |        ^^^^^
+    put it in [sweep.axes], to run an evolution for each value
 ",
     );
 }
@@ -1697,6 +1721,10 @@ x0 = { linear = [-1.0, 1.0] }
 function = ["sphere", "ellipsoid", "rosenbrock"]
 "#,
         "
+run.toml:6:1: `cma-es` does not search axis `function`, whose 3 words have no order
+    6 | function = [\"sphere\", \"ellipsoid\", \"rosenbrock\"]
+      | ^^^^^^^^
+    take a strategy that searches all axes, of `ga`, `random`, or remove the axis
 ",
     );
     refuses(
@@ -1708,6 +1736,10 @@ strategy = "xnes"
 rotated = [true, false]
 "#,
         "
+run.toml:5:1: `xnes` does not search axis `rotated`, which has 2 steps
+    5 | rotated = [true, false]
+      | ^^^^^^^
+    take a strategy that searches all axes, of `cma-es`, `ga`, `differential-evolution`, `pso`, `random`, or remove the axis
 ",
     );
 }
@@ -1728,6 +1760,14 @@ design = "grid"
 noise = [0.0, 0.1]
 "#,
         "
+run.toml:5:1: axis `noise` is there twice, first at line 10
+    5 | noise = { linear = [0.0, 1.0] }
+      | ^^^^^
+    remove one of the two
+run.toml:6:1: axis `x10` lies beyond a candidate of 10 elements
+    6 | x10 = { linear = [0.0, 1.0] }
+      | ^^^
+    the last element is `x9`
 ",
     );
     refuses(
@@ -1738,6 +1778,10 @@ strategy = "random"
 [evolve.axes]
 "#,
         "
+run.toml:4:1: [evolve.axes] has no axes
+    4 | [evolve.axes]
+      | ^^^^^^^^^^^^^
+    add an entry for each setting to search, such as `noise = { linear = [0.0, 0.5] }`, or remove it
 ",
     );
 }
@@ -1756,6 +1800,10 @@ x0 = { linear = [-5.0, 5.0] }
 noise = { linear = [0.0, 1.0] }
 "#,
         "
+run.toml:4:15: `start` is out of bounds: 3.0
+    4 | start = [0.5, 3.0]
+      |               ^^^
+    write a value from 0.0 to 1.0
 ",
     );
 }
