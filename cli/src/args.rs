@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Evaluate one trial of a run again, from its seed, and show what comes out beside what is recorded.
     Replay(ReplayArgs),
+    /// Measure this machine: noise made, noise made and applied, and candidates evaluated in a second, against its memory.
+    Bench(BenchArgs),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -109,6 +111,10 @@ pub(crate) struct RunArgs {
     /// Complete the run in `--out` that was stopped or killed.
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
+
+    /// How much memory strategies may need in all, as `16G`; by default what the machine or its cgroup has.
+    #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]
+    pub(crate) memory: Option<u64>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -123,6 +129,25 @@ pub(crate) struct CheckArgs {
     /// Print the run as it is understood, with every default filled in, instead of the summary.
     #[arg(long)]
     pub(crate) canonical: bool,
+
+    /// How much memory strategies may need on this machine, as `16G`; by default what the machine or its cgroup has.
+    #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]
+    pub(crate) memory: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    /// Elements of a candidate.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(4096..=100_000_000))]
+    pub(crate) dimension: u32,
+
+    /// Antithetic pairs of a generation.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) pairs: u32,
+
+    /// How often each is measured; the best counts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) repeats: u32,
 }
 
 #[derive(Debug, clap::Args)]
@@ -144,6 +169,10 @@ pub(crate) struct CoordinatorArgs {
     /// The folder under which each run gets its own.
     #[arg(long, value_hint = ValueHint::DirPath, default_value = "runs", env = "TUMBLE_OUT")]
     pub(crate) out: PathBuf,
+
+    /// How much memory strategies may need together, as `16G`; by default what the machine or its cgroup has.
+    #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]
+    pub(crate) memory: Option<u64>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -156,6 +185,10 @@ pub(crate) struct WorkerArgs {
     /// Shards evaluated at once; by default one for each core that this process may use.
     #[arg(long, env = "TUMBLE_SLOTS", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) slots: Option<u32>,
+
+    /// How much memory strategies may need of a run, as `16G`; by default what the machine or its cgroup has.
+    #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]
+    pub(crate) memory: Option<u64>,
 
     /// How long to go on trying to reach a coordinator that does not answer.
     #[arg(long, default_value = "10m", value_parser = parse_duration)]

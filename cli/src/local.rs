@@ -20,6 +20,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// Worker processes on this machine.
 pub(crate) struct LocalWorkers {
     children: Vec<(Child, Instant)>,
+    memory: Option<u64>,
     access: PathBuf,
     log: PathBuf,
     infant_deaths: u32,
@@ -27,9 +28,14 @@ pub(crate) struct LocalWorkers {
 
 impl LocalWorkers {
     /// Starts so many, each with one slot.
-    pub(crate) fn start(count: u32, access: &Path, log: &Path) -> Result<LocalWorkers, Failure> {
-        let mut workers =
-            LocalWorkers { children: Vec::new(), access: access.to_owned(), log: log.to_owned(), infant_deaths: 0 };
+    pub(crate) fn start(count: u32, memory: Option<u64>, access: &Path, log: &Path) -> Result<LocalWorkers, Failure> {
+        let mut workers = LocalWorkers {
+            children: Vec::new(),
+            memory,
+            access: access.to_owned(),
+            log: log.to_owned(),
+            infant_deaths: 0,
+        };
         for _ in 0..count {
             let child = workers.spawn()?;
             workers.children.push((child, Instant::now()));
@@ -43,6 +49,7 @@ impl LocalWorkers {
         Command::new(std::env::current_exe().map_err(failed)?)
             .args(["worker", "--slots", "1", "--patience", "10s", "--leash", "--access"])
             .arg(&self.access)
+            .args(self.memory.iter().map(|bytes| format!("--memory={bytes}")))
             // The leash: our end closes when this process ends, however it ends, and the worker leaves.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -8,6 +8,7 @@ use tumble_runfile::{Override, Understood};
 
 use crate::exit::Failure;
 use crate::output::Output;
+use crate::points;
 
 /// The built-in pipelines' descriptions.
 pub(crate) fn pipelines() -> Vec<PipelineDescription> {
@@ -19,7 +20,11 @@ pub(crate) fn read(path: &Path, overrides: &[Override], output: Output) -> Resul
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("failed to read the run file {name}: {error}")))?;
-    let understood = tumble_runfile::parse(&text, &name, overrides, &pipelines()).map_err(problems)?;
+    // The points of a list may stand in a file beside the run file.
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let read_points = |file: &str| points::read(&folder.join(file));
+    let understood =
+        tumble_runfile::parse_with_points(&text, &name, overrides, &pipelines(), &read_points).map_err(problems)?;
     for warning in &understood.warnings {
         output.note(format!("warning: {warning}"));
     }

@@ -9,7 +9,7 @@ use tumble_core::{Attempt, GenerationRow, Run, RunId, RunView};
 use tumble_domain::{
     AxisTarget, Direction, Fitness, Kind, Layout, OnFailure, Outcomes, Plan, RunSpec, TrialRange, fitness_of,
 };
-use tumble_search::{Design, strategies};
+use tumble_search::{Design, Space, strategies};
 use tumble_tables::{AxisColumn, Champion, Column, ColumnKind, Metadata, TableError, TrialsPart, TrialsSchema};
 
 /// What the tables of a run follow from.
@@ -23,12 +23,15 @@ pub struct RunTables {
     metadata: Arc<Metadata>,
     objective_metric: String,
     direction: Direction,
+    /// The axes that an evolution searches: their values are recorded, before the metrics.
+    space: Option<Arc<Space>>,
 }
 
 impl RunTables {
     /// The tables of this run.
     pub fn of(run: &Run) -> RunTables {
-        let axes = run.spec.plan.sweep().map_or(&[][..], |sweep| &sweep.axes);
+        let evolved = run.spec.plan.evolved_axes();
+        let axes = run.spec.plan.sweep().map_or(evolved, |sweep| &sweep.axes);
         let conditions = run.spec.plan.sweep().map_or(&[][..], |sweep| &sweep.conditions);
         let kind = |target: &AxisTarget| match target {
             AxisTarget::Parameter(index) => column_kind(run.pipeline.parameters[*index].kind),
@@ -50,7 +53,7 @@ impl RunTables {
                 evolves: run.evolution.is_some(),
                 axes: axes.iter().map(|axis| (axis.name.clone(), kind(&axis.target))).collect(),
                 conditional: conditions.iter().map(|condition| axes[condition.axis].name.clone()).collect(),
-                metrics: run.recorded.metrics.iter().map(|m| m.name.clone()).collect(),
+                metrics: run.recorded.metrics[evolved.len()..].iter().map(|m| m.name.clone()).collect(),
             }),
             metadata: Arc::new(Metadata {
                 run_toml: run.run_toml.to_string(),
@@ -58,6 +61,8 @@ impl RunTables {
             }),
             objective_metric: objective.metric.clone(),
             direction: objective.direction,
+            space: (!evolved.is_empty())
+                .then(|| Arc::new(Space::try_new(evolved).expect("a validated evolution has a space to search"))),
         }
     }
 
@@ -135,7 +140,10 @@ impl Job {
     pub fn write(self) -> Result<Done, TableError> {
         match self {
             Job::Part { tables, part, range, outcomes } => {
-                let axes = axis_columns(&tables, range)?;
+                let (axes, outcomes) = match &tables.space {
+                    Some(space) => recorded_axes(&tables, space, &outcomes)?,
+                    None => (axis_columns(&tables, range)?, outcomes),
+                };
                 let data = TrialsPart { layout: tables.layout.clone(), range, axes, outcomes };
                 let folder = tables.folder.join("trials");
                 let receipt = tumble_tables::write_trials_part(&folder, part, &tables.schema, &tables.metadata, &data)?;
@@ -164,6 +172,27 @@ fn axis_columns(tables: &RunTables, range: TrialRange) -> Result<Vec<AxisColumn>
         Ok(column)
     })
     .collect()
+}
+
+/// The axes' values that were recorded in front of the metrics, and the outcomes without them. The proposals that made
+/// them are gone by the time a part is written.
+fn recorded_axes(
+    tables: &RunTables,
+    space: &Space,
+    outcomes: &[Outcomes],
+) -> Result<(Vec<AxisColumn>, Vec<Outcomes>), TableError> {
+    let rows = outcomes.iter().map(|piece| piece.trials as usize).sum();
+    let axes = tables.schema.axes.iter().enumerate();
+    let columns = axes.map(|(axis, (_, kind))| {
+        let mut column = AxisColumn::with_capacity(*kind, rows);
+        for piece in outcomes {
+            (0..piece.trials as usize)
+                .try_for_each(|trial| column.push(&space.read(axis, piece.value(axis, trial))))?;
+        }
+        Ok(column)
+    });
+    let columns = columns.collect::<Result<Vec<_>, TableError>>()?;
+    Ok((columns, outcomes.iter().map(|piece| piece.without_first(space.dimension() as u32)).collect()))
 }
 
 fn complete(
@@ -293,7 +322,7 @@ fn champion_of_evolution(tables: &RunTables, champion: tumble_core::Champion) ->
         fitness: champion.fitness,
         metric: tables.objective_metric.clone(),
         value: tables.direction.turn(champion.fitness),
-        settings: Vec::new(),
+        settings: tables.space.as_ref().map_or(Vec::new(), |space| space.values(&champion.genome)),
         genome: champion.genome,
     }
 }

@@ -173,7 +173,7 @@ fn refused(refusal: Refusal) -> Status {
     match refusal {
         Refusal::UnknownRun(_) => Status::not_found(message),
         Refusal::Ended(_) => Status::failed_precondition(message),
-        Refusal::TooManyRuns(_) => Status::resource_exhausted(message),
+        Refusal::TooManyRuns(_) | Refusal::TooLarge(_) => Status::resource_exhausted(message),
     }
 }
 

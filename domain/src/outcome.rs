@@ -114,6 +114,15 @@ impl Outcomes {
         }
     }
 
+    /// The same outcomes without the first `columns` of their metrics.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn without_first(&self, columns: u32) -> Outcomes {
+        let values = self.values[columns as usize * self.trials as usize..].to_vec();
+        Outcomes { metrics: self.metrics - columns, values, ..self.clone() }
+    }
+
     /// Whether the columns have the lengths that `trials` and `metrics` promise, and errors point inside.
     pub fn is_consistent(&self) -> bool {
         let trials = self.trials as usize;
@@ -209,6 +218,21 @@ mod tests {
             assert_eq!(of(OnFailure::Abort), Err(Unscored { replicate: 1 }));
             assert_eq!(fitness_of([bad], Maximise, OnFailure::Drop), Ok(Fitness::Dropped));
         }
+    }
+
+    #[test]
+    fn outcomes_without_their_first_column_keep_all_else() {
+        let all = Outcomes {
+            trials: 2,
+            metrics: 2,
+            statuses: vec![Status::Scored, Status::Failed],
+            values: vec![1.0, 2.0, 3.0, 4.0],
+            errors: vec![TrialError { offset: 1, message: "no".into() }],
+        };
+        let rest = all.without_first(1);
+        assert!(rest.is_consistent() && rest.errors == all.errors && rest.statuses == all.statuses);
+        assert_eq!((rest.value(0, 0), rest.value(0, 1)), (all.value(1, 0), all.value(1, 1)));
+        assert_eq!(all.without_first(0), all);
     }
 
     #[test]

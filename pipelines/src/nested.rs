@@ -8,7 +8,7 @@ use tumble_domain::{
     AxisTarget, Direction, Evolve, Failure, Fitness, Objective, OnFailure, PipelineDescription, Seed, Start, Value,
     fitness_of,
 };
-use tumble_search::{Problem, Proposal, strategies};
+use tumble_search::{Problem, Proposal, Space, strategies};
 
 use crate::pipeline::{Evaluator, Pipeline, Trial, Watch};
 
@@ -48,7 +48,7 @@ impl NestedEvolution {
         on_failure: OnFailure,
     ) -> Result<NestedEvolution, NestedError> {
         let description = pipeline.description();
-        if description.genome.is_none() {
+        if description.genome.is_none() && evolve.axes.is_empty() {
             return Err(NestedError::NoGenome(description.name.clone()));
         }
         let Some(metric) = description.metric_index(&objective.metric) else {
@@ -85,6 +85,8 @@ impl NestedEvolution {
         let evolve = overridden(&self.evolve, overrides)?;
         let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
         let problem = Problem::of(&evolve, &self.pipeline, settings, seed).map_err(|error| failed(&error))?;
+        let space = if evolve.axes.is_empty() { None } else { Some(Space::try_new(&evolve.axes)) };
+        let space = space.transpose().map_err(|error| failed(&error))?;
         if problem.dimension == 0 {
             return Err(Failure::Failed("the candidates have no elements".into()));
         }
@@ -92,7 +94,8 @@ impl NestedEvolution {
         let goal = evolve.stop.objective.map(|x| self.direction.turn(x));
         let budget = evolve.stop.evaluations.unwrap_or(u64::MAX);
 
-        let mut genome = vec![0.0; problem.dimension];
+        let mut point = vec![0.0; problem.dimension];
+        let (mut genome, mut searched) = (Vec::new(), settings.to_vec());
         let mut inner_metrics = vec![f64::NAN; self.pipeline.metrics.len()];
         let mut best: Option<f64> = None;
         let (mut evaluations, mut generations, mut reached) = (0u64, 0u32, false);
@@ -102,16 +105,24 @@ impl NestedEvolution {
             let mut fitness = Vec::with_capacity(strategy.population() as usize);
             for candidate in 0..strategy.population() {
                 let inner = evolve.trial_seeds.seed(seed, strategy.generation(), u64::from(candidate), 0);
-                let trial = Trial { genome: &[], settings, seed: inner, watch };
-                let proposed = (&proposal, candidate);
-                let scored =
-                    self.score(proposed, trial, &mut genome, &mut inner_metrics).map_err(|failure| match failure {
-                        Failure::Failed(why) => Failure::Failed(format!(
-                            "candidate {candidate} of generation {}: {why}",
-                            strategy.generation()
-                        )),
-                        other => other,
-                    })?;
+                let trial = |genome, settings| Trial { genome, settings, seed: inner, watch };
+                let scored = match &space {
+                    Some(space) => {
+                        proposal.candidate(candidate, &mut point);
+                        space.apply(&point, &self.pipeline, &mut searched, &mut genome);
+                        self.score(None, trial(&genome, &searched), &mut point, &mut inner_metrics)
+                    }
+                    None => {
+                        let proposed = Some((&proposal, candidate));
+                        self.score(proposed, trial(&[], settings), &mut point, &mut inner_metrics)
+                    }
+                };
+                let scored = scored.map_err(|failure| match failure {
+                    Failure::Failed(why) => {
+                        Failure::Failed(format!("candidate {candidate} of generation {}: {why}", strategy.generation()))
+                    }
+                    other => other,
+                })?;
                 if let Fitness::Scored(x) = scored {
                     best = Some(best.map_or(x, |b| b.max(x)));
                 }
@@ -130,21 +141,24 @@ impl NestedEvolution {
         Ok(())
     }
 
-    /// The fitness of one candidate. What stops the whole trial is passed on; what only spoils the candidate counts as
+    /// The fitness of one candidate: one of a proposal, whose vector is put into `point` if the evaluator wants it, or else
+    /// the trial's own. What stops the whole trial is passed on; what only spoils the candidate counts as
     /// the run's policy says.
     fn score(
         &mut self,
-        (proposal, index): (&Proposal, u32),
+        proposed: Option<(&Proposal, u32)>,
         trial: Trial<'_>,
-        genome: &mut [f64],
+        point: &mut [f64],
         metrics: &mut [f64],
     ) -> Result<Fitness, Failure> {
         metrics.fill(f64::NAN);
-        let result = match self.evaluator.evaluate_proposed(proposal, index, &trial, metrics) {
-            Some(result) => result,
-            None => {
-                proposal.candidate(index, genome);
-                self.evaluator.evaluate(&Trial { genome, ..trial }, metrics)
+        let result = match proposed {
+            None => self.evaluator.evaluate(&trial, metrics),
+            Some((proposal, index)) => {
+                self.evaluator.evaluate_proposed(proposal, index, &trial, metrics).unwrap_or_else(|| {
+                    proposal.candidate(index, point);
+                    self.evaluator.evaluate(&Trial { genome: point, ..trial }, metrics)
+                })
             }
         };
         let (value, why) = match result {
@@ -193,7 +207,7 @@ mod tests {
 
     use super::*;
     use crate::benchmark_functions::BenchmarkFunctions;
-    use tumble_domain::{Genome, GenomeLength, Metric, StopRule, TrialSeeds};
+    use tumble_domain::{Axis, AxisValues, Genome, GenomeLength, Metric, StopRule, TrialSeeds};
 
     /// What came of one evolution.
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -297,6 +311,29 @@ mod tests {
         assert_eq!(given, run(&mut sphere(&random), &[], 1));
         // The pipeline's own axes are in the settings already.
         assert_eq!(run(&mut nested, &[(AxisTarget::Parameter(1), Value::Integer(9))], 1), Ok(plain));
+    }
+
+    #[test]
+    fn an_evolution_inside_a_trial_may_search_settings_too() {
+        let words = ["rosenbrock", "sphere", "rastrigin"].map(Value::text).to_vec();
+        let interval = |from, to| AxisValues::Linear { from, to, points: None };
+        let axis = |name: &str, target, values| Axis { name: name.into(), target, values };
+        let axes = vec![
+            axis("x1", AxisTarget::Genome(1), interval(-1.0, 2.0)),
+            axis("dimension", AxisTarget::Parameter(1), AxisValues::Integers { from: 2, to: 6 }),
+        ];
+        let evolve = Evolve { start: Start::Middle, settings: vec![], axes, ..cma_es(8, 60) };
+        // Elements without an axis are 0, so the sphere is x1², whatever its dimension.
+        let found = run(&mut sphere(&evolve), &[], 1).expect("it scores");
+        assert!(found.best < 1e-6 && found.best > 0.0, "{found:?}");
+        let mut worded = evolve;
+        worded.strategy = "ga".into();
+        worded.axes.push(axis("function", AxisTarget::Parameter(0), AxisValues::List(words)));
+        assert!(run(&mut sphere(&worded), &[], 1).expect("it scores").best < 0.01);
+        // What a strategy cannot search is a failed trial, as any other it cannot be built from.
+        worded.strategy = "cma-es".into();
+        let outcome = run(&mut sphere(&worded), &[], 1);
+        assert!(matches!(&outcome, Err(Failure::Failed(why)) if why.contains("category")), "{outcome:?}");
     }
 
     #[test]

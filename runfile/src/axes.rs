@@ -1,4 +1,4 @@
-//! The axes of a sweep: what each one sets, and what it runs over.
+//! The axes of a sweep or of a search: what each one sets, and what it runs over.
 
 use tumble_domain::{AxisTarget, AxisValues, Kind, Parameter, PipelineDescription, Value};
 use tumble_search::StrategyDescription;
@@ -280,7 +280,7 @@ impl Sweepable<'_> {
 impl TypedAxis<'_> {
     /// The dotted path of the axis.
     pub(crate) fn path(&self) -> String {
-        format!("sweep.axes.{}", self.name)
+        format!("{}.{}", self.section, self.name)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use tumble_domain::{Axis, AxisTarget, AxisValues, Evolve, PipelineDescription, Plan, RunSpec, Start, Sweep, Value};
+use tumble_domain::{
+    Axis, AxisTarget, AxisValues, Condition, Evolve, PipelineDescription, Plan, RunSpec, Start, Sweep, Value,
+};
 use tumble_search::strategies;
 
 use crate::duration::format_duration;
@@ -25,7 +27,8 @@ pub fn canonical(spec: &RunSpec, description: &PipelineDescription) -> String {
         let is_conditional = |position| sweep.conditions.iter().any(|condition| condition.axis == position);
         sweep.axes.iter().enumerate().filter(|(i, _)| !is_conditional(*i)).map(|(_, axis)| axis.clone()).collect()
     });
-    let is_axis = |i: usize| always.iter().any(|axis| axis.target == AxisTarget::Parameter(i));
+    let evolved = spec.plan.evolved_axes();
+    let is_axis = |i: usize| always.iter().chain(evolved).any(|axis| axis.target == AxisTarget::Parameter(i));
     out.section("config");
     for (i, (parameter, value)) in description.parameters.iter().zip(&spec.config).enumerate() {
         // A parameter that is an axis has no place of its own: it would seem to be set twice.
@@ -91,6 +94,9 @@ fn evolve_section(evolve: &Evolve, axes: &[Axis], out: &mut Text) {
     if !stop.is_empty() {
         out.key("stop", format!("{{ {} }}", stop.join(", ")));
     }
+    if !evolve.axes.is_empty() {
+        axes_section("evolve.axes", &evolve.axes, &[], out);
+    }
 }
 
 fn sweep_section(sweep: &Sweep, out: &mut Text) {
@@ -102,11 +108,15 @@ fn sweep_section(sweep: &Sweep, out: &mut Text) {
     if let Some(criterion) = sweep.criterion {
         out.key("criterion", Value::text(word_for(criterion, &CRITERIA)));
     }
-    out.section("sweep.axes");
-    for (position, axis) in sweep.axes.iter().enumerate() {
-        let condition = sweep.conditions.iter().find(|condition| condition.axis == position);
+    axes_section("sweep.axes", &sweep.axes, &sweep.conditions, out);
+}
+
+fn axes_section(name: &str, axes: &[Axis], conditions: &[Condition], out: &mut Text) {
+    out.section(name);
+    for (position, axis) in axes.iter().enumerate() {
+        let condition = conditions.iter().find(|condition| condition.axis == position);
         let when = condition.map_or(String::new(), |condition| {
-            let on = name_as_key(&sweep.axes[condition.on].name);
+            let on = name_as_key(&axes[condition.on].name);
             format!(", when = {{ {on} = {} }}", Value::List(condition.values.clone()))
         });
         let interval = |form: &str, from: f64, to: f64, points: &Option<u64>| {

@@ -5,7 +5,7 @@ use tumble_domain::{
     StopRule, TrialSeeds, Value,
 };
 use tumble_search::proposal::DIMENSION_MAX;
-use tumble_search::{Problem, StrategyDescription, StrategyError, strategies};
+use tumble_search::{Grain, GrainKind, Problem, StrategyDescription, StrategyError, strategies};
 
 use crate::keys;
 use crate::problem::{At, Notes};
@@ -192,14 +192,15 @@ pub(crate) fn dimensions(
     pipeline: &PipelineDescription,
     config: &[Option<Value>],
     axes: &[Axis],
+    conditions: &[Condition],
 ) -> Option<(u32, u32)> {
     match &pipeline.genome.as_ref()?.length {
         GenomeLength::Fixed(length) => Some((*length, *length)),
-        GenomeLength::Parameter(name) => lengths(name, pipeline, config, axes),
+        GenomeLength::Parameter(name) => lengths(name, pipeline, config, axes, conditions),
         GenomeLength::Tensors(tensors) => {
             let extent = |extent: &Extent| match extent {
                 Extent::Fixed(length) => Some((*length, *length)),
-                Extent::Parameter(name) => lengths(name, pipeline, config, axes),
+                Extent::Parameter(name) => lengths(name, pipeline, config, axes, conditions),
             };
             // More of any extent is more of the whole, so the ends of the parts are those of the sum.
             let (mut fewest, mut most) = (0u32, 0u32);
@@ -214,15 +215,26 @@ pub(crate) fn dimensions(
 }
 
 /// The least and the most that an integer parameter is anywhere in the run, as a length.
-fn lengths(name: &str, pipeline: &PipelineDescription, config: &[Option<Value>], axes: &[Axis]) -> Option<(u32, u32)> {
+fn lengths(
+    name: &str,
+    pipeline: &PipelineDescription,
+    config: &[Option<Value>],
+    axes: &[Axis],
+    conditions: &[Condition],
+) -> Option<(u32, u32)> {
     let index = pipeline.parameter_index(name)?;
-    let axis = axes.iter().find(|a| a.target == AxisTarget::Parameter(index));
-    let lengths: Vec<i64> = match axis.map(|axis| &axis.values) {
+    let position = axes.iter().position(|a| a.target == AxisTarget::Parameter(index));
+    let axis = position.map(|position| &axes[position]);
+    let mut lengths: Vec<i64> = match axis.map(|axis| &axis.values) {
         None => config[index].iter().filter_map(Value::as_i64).collect(),
         Some(AxisValues::List(values)) => values.iter().filter_map(Value::as_i64).collect(),
         Some(AxisValues::Integers { from, to }) => vec![*from, *to],
         Some(AxisValues::Linear { .. } | AxisValues::Log { .. }) => Vec::new(),
     };
+    // Where the axis is not there, the default holds.
+    if conditions.iter().any(|condition| Some(condition.axis) == position) {
+        lengths.extend(config[index].iter().filter_map(Value::as_i64));
+    }
     let inside = |n: &i64| u32::try_from(*n).unwrap_or(if *n < 0 { 0 } else { u32::MAX });
     Some((inside(lengths.iter().min()?), inside(lengths.iter().max()?)))
 }
@@ -290,12 +302,14 @@ pub(crate) fn check_builds(
     found: &Strategies,
     axes: &[(Axis, At)],
     conditions: &[Condition],
+    evolved: &[(Axis, At)],
     dimension: u32,
     bounds: Option<(f64, f64)>,
     notes: &mut Notes<'_>,
 ) {
     // The start was checked before, and its length may be another than the dimension built here.
     let dimension = dimension.min(BUILD_DIMENSION_MAX) as usize;
+    let grains: Vec<Grain> = evolved.iter().map(|(axis, _)| Grain::of(&axis.values)).collect();
     // As one vector: what a strategy wants of tensors is right for any genome.
     let problem = |evolve: &Evolve| Problem {
         dimension,
@@ -303,9 +317,12 @@ pub(crate) fn check_builds(
         bounds,
         start: evolve.start.clone(),
         seed: Seed(0),
-        grains: Vec::new(),
+        grains: grains.clone(),
     };
     for strategy in &found.chosen {
+        if !check_grains(strategy, evolved, notes) {
+            continue;
+        }
         let mut first = Evolve { strategy: strategy.name.to_owned(), start: Start::Middle, ..meant.evolve.clone() };
         let axes: Vec<&(Axis, At)> = (0..axes.len())
             .filter(|position| is_there_for(*position, strategy.name, axes, conditions))
@@ -342,6 +359,23 @@ fn is_there_for(position: usize, strategy: &str, axes: &[(Axis, At)], conditions
         axes[condition.on].0.target != AxisTarget::Strategy
             || condition.values.iter().any(|value| value.as_text() == Some(strategy))
     })
+}
+
+/// Whether a strategy can search all of these axes; notes the first that it cannot.
+fn check_grains(strategy: &StrategyDescription, evolved: &[(Axis, At)], notes: &mut Notes<'_>) -> bool {
+    let kinds: Vec<GrainKind> = evolved.iter().map(|(axis, _)| Grain::of(&axis.values).kind()).collect();
+    let known = strategies::searches(strategy.name);
+    let Some(i) = kinds.iter().position(|kind| !known.contains(kind)) else { return true };
+    let (axis, at) = &evolved[i];
+    let what = match kinds[i] {
+        GrainKind::Category => "words without an order",
+        _ => "whole numbers, or steps in a list",
+    };
+    let message = format!("`{}` does not search axis `{}`: {what}", strategy.name, axis.name);
+    let able = strategies::searching(&kinds).join("`, `");
+    let fix = format!("take a strategy that searches all axes, of `{able}`, or remove the axis");
+    notes.report(at, &format!("evolve.axes.{}", axis.name), message, fix);
+    false
 }
 
 /// Gives one value of an axis to the evolution, as a trial at that point of the sweep does.

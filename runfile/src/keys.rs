@@ -32,7 +32,7 @@ const fn key(
 
 /// The keys, in the order in which a run file is written back. The parameters of the pipeline stand in `[config]`, those
 /// of the strategy in `[evolve]` beside these.
-pub const KEYS: [Key; 26] = [
+pub const KEYS: [Key; 27] = [
     key("", "name", "text of a-z, 0-9 and -", "the pipeline's name", "Becomes part of the run's folder."),
     key("", "pipeline", "text", "none: it must be there", "Which pipeline evaluates."),
     key("", "seed", "integer", "0", "The root of all randomness."),
@@ -60,6 +60,7 @@ pub const KEYS: [Key; 26] = [
     ),
     key("evolve", "trial_seeds", "fresh, per-generation or fixed", "fresh", "What each trial's seed derives from."),
     key("evolve", "stop", "section", "no early stop", "When to stop before the last generation."),
+    key("evolve", "axes", "section", "the pipeline's genome", "What is searched: one entry for each axis."),
     key("evolve.stop", "objective", "number", "never", "Stops once the objective reached this value."),
     key("evolve.stop", "evaluations", "integer", "never", "Stops once so many trials were spent."),
     key("sweep", "design", "text", "none: it must be there", "How the candidates are laid out."),

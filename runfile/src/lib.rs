@@ -12,6 +12,7 @@ mod duration;
 mod evolve;
 mod keys;
 mod meant;
+mod points;
 mod problem;
 mod settings;
 mod shape;
@@ -27,6 +28,7 @@ pub use canonical::canonical;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use keys::{KEYS, Key};
 pub use meant::RESERVED_COLUMNS;
+pub use points::{POINTS_BYTES_MAX, Points, ReadPoints};
 pub use problem::{Place, Problem, Problems};
 pub use shape::{Branch, Column, ColumnKind, Shape, summary};
 
@@ -67,8 +69,25 @@ pub fn parse(
     overrides: &[Override],
     pipelines: &[PipelineDescription],
 ) -> Result<Understood, Problems> {
+    let read = |_: &str| Err("a run that travels has its points in itself".to_owned());
+    parse_with_points(text, file_name, overrides, pipelines, &read)
+}
+
+/// As [`parse`], of a run file that may name a file of points, which `read` reads. In the run that is understood their
+/// values are listed, so that its canonical text needs no file.
+pub fn parse_with_points(
+    text: &str,
+    file_name: &str,
+    overrides: &[Override],
+    pipelines: &[PipelineDescription],
+    read: ReadPoints<'_>,
+) -> Result<Understood, Problems> {
     let mut notes = Notes::new(text, file_name, overrides);
-    let understood = tree::read(text, overrides, &mut notes).and_then(|root| {
+    let understood = tree::read(text, overrides, &mut notes).and_then(|mut root| {
+        points::lay_in(&mut root, read, &mut notes);
+        if !notes.is_clean() {
+            return None;
+        }
         let typed = Typed::of(&root, &mut notes);
         meant::understand(&typed, pipelines, &mut notes)
     });

@@ -4,7 +4,8 @@ use tumble_domain::{
     Axis, AxisTarget, AxisValues, Condition, Direction, Evolve, Limits, Objective, OnFailure, PipelineDescription,
     Plan, RunSpec, Seed, Value,
 };
-use tumble_search::{StrategyDescription, strategies};
+use tumble_search::space::BOUNDS;
+use tumble_search::{Space, SpaceError, StrategyDescription, strategies};
 
 use crate::Understood;
 use crate::axes::Sweepable;
@@ -42,9 +43,13 @@ pub(crate) fn understand(
     let strategy_axis = typed_axes.iter().find(|axis| axis.name == "evolve.strategy");
     let found = typed.evolve.written().map(|section| evolve::strategies_of(section, strategy_axis, all, notes));
     let (axes, conditions) = axes(typed, typed_axes, pipeline, found.as_ref(), all, notes);
-    check_columns(typed, pipeline, objective.as_ref(), &axes, notes);
+    let typed_evolved = typed.evolve.value().and_then(|e| e.axes.value()).map_or(&[][..], |axes| &axes[..]);
+    let evolved = evolved_axes(typed, typed_evolved, pipeline, &axes, notes);
+    check_columns(typed, pipeline, objective.as_ref(), &axes, &evolved, notes);
     let plain_axes: Vec<Axis> = axes.iter().map(|(axis, _)| axis.clone()).collect();
-    let config = config(typed, pipeline, typed_axes, &axes, notes);
+    let all_axes: Vec<(Axis, At)> = axes.iter().chain(&evolved).cloned().collect();
+    let all_typed: Vec<&TypedAxis<'_>> = typed_axes.iter().chain(typed_evolved).collect();
+    let config = config(typed, pipeline, &all_typed, &all_axes, notes);
 
     let mut meant = typed.evolve.written().zip(found.as_ref()).map(|(section, found)| {
         let meant = evolve::meant(section, found, &plain_axes, all, pipeline, notes);
@@ -52,11 +57,22 @@ pub(crate) fn understand(
     });
     let swept = typed.sweep.written().and_then(|section| sweep::meant(section, &axes, conditions.clone(), notes));
     let (pipeline, config) = (pipeline?, config?);
-    let dimensions = evolve::dimensions(pipeline, &config, &plain_axes);
-    check_genome_axes(pipeline, &axes, dimensions, notes);
-    if let (Some((section, found, meant)), Some(genome), Some(dimensions)) = (&mut meant, &pipeline.genome, dimensions)
-    {
-        evolve::check_start(&section.value.start, dimensions, genome.bounds, notes);
+    let all_plain: Vec<Axis> = all_axes.iter().map(|(axis, _)| axis.clone()).collect();
+    let dimensions = evolve::dimensions(pipeline, &config, &all_plain, &conditions);
+    check_genome_axes(pipeline, "sweep.axes", &axes, dimensions, notes);
+    check_genome_axes(pipeline, "evolve.axes", &evolved, dimensions, notes);
+    // What is searched: the axes of [evolve.axes] once all are right, else the genome.
+    let searches_axes = typed.evolve.value().is_some_and(|e| !e.axes.is_absent());
+    let searched = match (&pipeline.genome, dimensions) {
+        _ if searches_axes && evolved.len() == typed_evolved.len() && !evolved.is_empty() => {
+            Some(((evolved.len() as u32, evolved.len() as u32), Some(BOUNDS)))
+        }
+        (Some(genome), Some(dimensions)) if !searches_axes => Some((dimensions, genome.bounds)),
+        _ => None,
+    };
+    if let (Some((section, found, meant)), Some((dimensions, bounds))) = (&mut meant, searched) {
+        meant.evolve.axes = evolved.iter().map(|(axis, _)| axis.clone()).collect();
+        evolve::check_start(&section.value.start, dimensions, bounds, notes);
         let length_is_right = evolve::check_dimensions(dimensions, pipeline, &section.at, notes);
         if length_is_right && found.complete {
             if typed.sweep.is_absent() && section.value.population.is_absent() {
@@ -65,7 +81,7 @@ pub(crate) fn understand(
                 // What it refuses is told when the strategy is built.
                 meant.evolve.population = formula.ok();
             }
-            evolve::check_builds(meant, found, &axes, &conditions, dimensions.0, genome.bounds, notes);
+            evolve::check_builds(meant, found, &axes, &conditions, &evolved, dimensions.0, bounds, notes);
         }
     }
     let config: Vec<Value> = config.into_iter().collect::<Option<_>>()?;
@@ -90,10 +106,7 @@ pub(crate) fn understand(
         limits,
     };
     sweep::check_size(&spec, typed, notes);
-    let description = match &spec.plan {
-        Plan::SweepOfEvolutions(..) => pipeline.nested(&objective),
-        Plan::Evolve(_) | Plan::Sweep(_) => pipeline.clone(),
-    };
+    let description = pipeline.recorded(&spec.plan, &objective);
     notes.is_clean().then(|| Understood {
         spec,
         description,
@@ -201,10 +214,11 @@ fn limits(typed: &Typed<'_>, notes: &mut Notes<'_>) -> Limits {
 
 /// A run needs something to try, and an evolution something to search.
 fn check_plan_is_given(typed: &Typed<'_>, pipeline: Option<&PipelineDescription>, notes: &mut Notes<'_>) {
-    let cannot_evolve = pipeline.is_some_and(|p| p.genome.is_none());
+    let has_axes = typed.evolve.value().is_some_and(|e| !e.axes.is_absent());
+    let cannot_evolve = pipeline.is_some_and(|p| p.genome.is_none()) && !has_axes;
     if typed.evolve.is_absent() && typed.sweep.is_absent() {
         let fix = if cannot_evolve {
-            "add [sweep] with [sweep.axes] to lay out candidates"
+            "add [sweep] with [sweep.axes] to lay out candidates, or [evolve] with [evolve.axes] to search settings"
         } else {
             "add [evolve] to search a vector, or [sweep] with [sweep.axes] to lay out candidates"
         };
@@ -212,7 +226,7 @@ fn check_plan_is_given(typed: &Typed<'_>, pipeline: Option<&PipelineDescription>
     }
     if let (Some(section), Some(pipeline), true) = (typed.evolve.written(), pipeline, cannot_evolve) {
         let message = format!("pipeline `{}` has no genome, so [evolve] has nothing to search", pipeline.name);
-        notes.report(&section.at, "evolve", message, "it takes [config], [sweep] and [limits]");
+        notes.report(&section.at, "evolve", message, "add [evolve.axes] with the settings to search, or use [sweep]");
     }
 }
 
@@ -269,6 +283,54 @@ fn axes(
     (axes, conditions)
 }
 
+/// The axes of `[evolve.axes]` that are right, each with the place of its key.
+fn evolved_axes(
+    typed: &Typed<'_>,
+    typed_axes: &[TypedAxis<'_>],
+    pipeline: Option<&PipelineDescription>,
+    swept: &[(Axis, At)],
+    notes: &mut Notes<'_>,
+) -> Vec<(Axis, At)> {
+    let section = typed.evolve.value().and_then(|e| e.axes.written());
+    if let Some(section) = section.filter(|section| section.value.is_empty()) {
+        let fix = "add an entry for each setting to search, such as `noise = { linear = [0.0, 0.5] }`, or remove it";
+        notes.report(&section.at, "evolve.axes", "[evolve.axes] has no axes", fix);
+    }
+    let sweepable =
+        Sweepable { pipeline, strategies: None, strategy_names: &[], strategies_known: true, samples: Some(true) };
+    let mut axes: Vec<(Axis, At)> = Vec::new();
+    for typed_axis in typed_axes {
+        let (name, path) = (&typed_axis.name, typed_axis.path());
+        if name.starts_with("evolve.") {
+            let message = format!("`{name}` is a setting of the strategy, which [evolve] cannot search");
+            notes.report(&typed_axis.at, &path, message, "put it in [sweep.axes], to run an evolution for each value");
+            continue;
+        }
+        let Some(target) = sweepable.target(typed_axis, notes) else { continue };
+        if let Some((_, first)) = axes.iter().chain(swept).find(|(axis, _)| axis.target == target.target) {
+            let message = format!("axis `{name}` is there twice, first at {}", notes.name_of(first));
+            notes.report(&typed_axis.at, &path, message, "remove one of the two");
+            continue;
+        }
+        if let Some(other) = set_elsewhere(typed, name, &target.target) {
+            let message = format!("`{name}` is searched, and [config] sets it at {}", notes.name_of(&other));
+            notes.report(&typed_axis.at, &path, message, "remove one of the two");
+        }
+        let Some(values) = sweepable.values(typed_axis, &target, notes) else { continue };
+        let axis = Axis { name: name.clone(), target: target.target, values };
+        if let Err(error) = Space::try_new(std::slice::from_ref(&axis)) {
+            let fix = match &error {
+                SpaceError::OneValue { .. } => format!("set `{name}` in [config], or give several values"),
+                _ => "give an interval, or fewer values".to_owned(),
+            };
+            notes.report(&typed_axis.at, &path, error.to_string(), fix);
+            continue;
+        }
+        axes.push((axis, typed_axis.at.clone()));
+    }
+    axes
+}
+
 /// Where a section sets what is an axis as well.
 fn set_elsewhere(typed: &Typed<'_>, name: &str, target: &AxisTarget) -> Option<At> {
     let evolve = typed.evolve.value();
@@ -288,6 +350,7 @@ fn check_columns(
     pipeline: Option<&PipelineDescription>,
     objective: Option<&Objective>,
     axes: &[(Axis, At)],
+    evolved: &[(Axis, At)],
     notes: &mut Notes<'_>,
 ) {
     let Some(pipeline) = pipeline else { return };
@@ -300,7 +363,10 @@ fn check_columns(
         let message = format!("metric `{metric}` of `{}` has the name of a column that every table has", pipeline.name);
         notes.report(&at, "pipeline", message, "the pipeline must call its metric something else");
     }
-    for (axis, at) in axes {
+    // What an evolution inside a trial searches has no columns.
+    let evolved = if typed.sweep.is_absent() { evolved } else { &[] };
+    let sections = [("sweep.axes", axes), ("evolve.axes", evolved)];
+    for (section, (axis, at)) in sections.iter().flat_map(|(section, axes)| axes.iter().map(move |a| (section, a))) {
         let clash = if RESERVED_COLUMNS.contains(&axis.name.as_str()) {
             "a column that every table has"
         } else if metrics.contains(&axis.name) {
@@ -310,7 +376,7 @@ fn check_columns(
         };
         let message = format!("axis `{}` would share its column with {clash}", axis.name);
         let fix = format!("set `{}` in [config] instead", axis.name);
-        notes.report(at, &format!("sweep.axes.{}", axis.name), message, fix);
+        notes.report(at, &format!("{section}.{}", axis.name), message, fix);
     }
 }
 
@@ -319,7 +385,7 @@ fn check_columns(
 fn config(
     typed: &Typed<'_>,
     pipeline: Option<&PipelineDescription>,
-    typed_axes: &[TypedAxis<'_>],
+    typed_axes: &[&TypedAxis<'_>],
     axes: &[(Axis, At)],
     notes: &mut Notes<'_>,
 ) -> Option<Vec<Option<Value>>> {
@@ -371,6 +437,7 @@ fn first_of(values: &AxisValues) -> Option<Value> {
 /// An element that is swept must be there in every candidate.
 fn check_genome_axes(
     pipeline: &PipelineDescription,
+    section: &str,
     axes: &[(Axis, At)],
     dimensions: Option<(u32, u32)>,
     notes: &mut Notes<'_>,
@@ -385,7 +452,7 @@ fn check_genome_axes(
                 0 => "set the length of a candidate in [config]".to_owned(),
                 _ => format!("the last element is `{}{}`", genome.name, fewest - 1),
             };
-            notes.report(at, &format!("sweep.axes.{}", axis.name), message, fix);
+            notes.report(at, &format!("{section}.{}", axis.name), message, fix);
         }
     }
 }

@@ -89,6 +89,13 @@ pub(crate) enum At {
     File(Range<usize>),
     /// The override at this position.
     Override(usize),
+    /// A cell of the file of points; both count from 1.
+    Points {
+        /// The line.
+        line: usize,
+        /// The column of the table.
+        column: usize,
+    },
 }
 
 impl At {
@@ -97,6 +104,7 @@ impl At {
             At::Nowhere => (0, 0),
             At::File(bytes) => (1, bytes.start),
             At::Override(index) => (2, *index),
+            At::Points { line, .. } => (3, *line),
         }
     }
 }
@@ -108,13 +116,23 @@ pub(crate) struct Notes<'a> {
     overrides: &'a [Override],
     found: Vec<(At, Problem)>,
     unsaid: usize,
+    /// What the file of points is called, if there is one.
+    pub(crate) points_name: String,
     /// What deserves a word and is not wrong.
     pub(crate) warnings: Vec<String>,
 }
 
 impl<'a> Notes<'a> {
     pub(crate) fn new(text: &'a str, file_name: &'a str, overrides: &'a [Override]) -> Notes<'a> {
-        Notes { text, file_name, overrides, found: Vec::new(), unsaid: 0, warnings: Vec::new() }
+        Notes {
+            text,
+            file_name,
+            overrides,
+            found: Vec::new(),
+            unsaid: 0,
+            points_name: String::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Notes a problem: what is wrong, and what would be right.
@@ -130,6 +148,9 @@ impl<'a> Notes<'a> {
                 (self.file_name.to_owned(), Some(place), Some(excerpt))
             }
             At::Override(index) => (self.override_as_written(*index), None, None),
+            At::Points { line, column } => {
+                (self.points_name.clone(), Some(Place { line: *line, column: *column }), None)
+            }
         };
         let (message, fix) = (message.into(), Some(fix.into()));
         let problem = Problem { place, key: key.to_owned(), message, fix, origin, excerpt };
@@ -151,6 +172,7 @@ impl<'a> Notes<'a> {
             At::Nowhere => "the default".to_owned(),
             At::File(bytes) => format!("line {}", locate(self.text, bytes).0.line),
             At::Override(index) => format!("`{}`", self.override_as_written(*index)),
+            At::Points { line, column } => format!("{}:{line}:{column}", self.points_name),
         }
     }
 

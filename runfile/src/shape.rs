@@ -111,11 +111,13 @@ pub fn summary(understood: &Understood) -> Shape {
     }
     add("replicate", ColumnKind::U32, 0.1);
     add("seed", ColumnKind::U64, 8.0);
-    for axis in spec.plan.sweep().map_or(&[][..], |sweep| &sweep.axes) {
+    let evolved = spec.plan.evolved_axes();
+    for axis in spec.plan.sweep().map_or(evolved, |sweep| &sweep.axes) {
         let (kind, bytes) = axis_column(axis);
         add(&axis.name, kind, bytes);
     }
-    for metric in &understood.description.metrics {
+    // The axes of an evolution are recorded before the metrics.
+    for metric in &understood.description.metrics[evolved.len()..] {
         add(&metric.name, ColumnKind::F64, 8.0);
     }
     add("outcome", ColumnKind::Word, 0.0);

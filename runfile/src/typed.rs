@@ -51,6 +51,7 @@ pub(crate) struct TypedEvolve<'t> {
     pub(crate) trial_seeds: Given<String>,
     pub(crate) stop_objective: Given<f64>,
     pub(crate) stop_evaluations: Given<u64>,
+    pub(crate) axes: Given<Vec<TypedAxis<'t>>>,
     /// The rest: settings of the strategy, if it knows them.
     pub(crate) settings: Vec<&'t Entry>,
 }
@@ -72,8 +73,10 @@ pub(crate) struct TypedSweep<'t> {
     pub(crate) axes: Given<Vec<TypedAxis<'t>>>,
 }
 
-/// One entry of `[sweep.axes]`; `evolve.sigma` is one name, whether quoted or dotted.
+/// One entry of `[sweep.axes]` or `[evolve.axes]`; `evolve.sigma` is one name, whether quoted or dotted.
 pub(crate) struct TypedAxis<'t> {
+    /// `sweep.axes` or `evolve.axes`.
+    pub(crate) section: &'static str,
     pub(crate) name: String,
     pub(crate) at: At,
     pub(crate) order: usize,
@@ -163,6 +166,7 @@ impl<'t> TypedEvolve<'t> {
             trial_seeds: evolve.text("trial_seeds", notes),
             stop_objective: stop.number("objective", notes),
             stop_evaluations: stop.whole("evaluations", 1, i64::MAX as u64, notes),
+            axes: evolve.axes("evolve.axes", notes),
             settings: table.entries.iter().filter(|e| !known.contains(&e.name.as_str())).collect(),
         }
     }
@@ -176,20 +180,15 @@ impl<'t> TypedSweep<'t> {
             design: sweep.text("design", notes),
             points: sweep.whole("points", 1, i64::MAX as u64, notes),
             criterion: sweep.text("criterion", notes),
-            axes: sweep.section("axes", notes).and_then(|_, table| {
-                let mut axes = Vec::new();
-                flatten(table, &mut axes);
-                // A dotted `evolve.sigma` may stand far from the other dotted keys of its table.
-                axes.sort_by_key(|axis| axis.order);
-                Some(axes)
-            }),
+            axes: sweep.axes("sweep.axes", notes),
         }
     }
 }
 
 /// The axes of a table, with those of its table `evolve` under their dotted names.
-fn flatten<'t>(table: &'t Table, axes: &mut Vec<TypedAxis<'t>>) {
-    let axis = |name: String, e: &'t Entry| TypedAxis { name, at: e.at.clone(), order: e.order, node: &e.node };
+fn flatten<'t>(table: &'t Table, section: &'static str, axes: &mut Vec<TypedAxis<'t>>) {
+    let axis =
+        |name: String, e: &'t Entry| TypedAxis { section, name, at: e.at.clone(), order: e.order, node: &e.node };
     for entry in &table.entries {
         match &entry.node.item {
             Item::Table(inner) if entry.name == "evolve" => {
@@ -226,6 +225,17 @@ impl<'t> Section<'t> {
         self.read(name, notes, "a section", &format!("write {shown}"), |item| match item {
             Item::Table(table) => Some(table),
             _ => None,
+        })
+    }
+
+    /// The entries of its table `axes`, in the order of the file; `path` is that table's.
+    fn axes(&self, path: &'static str, notes: &mut Notes<'_>) -> Given<Vec<TypedAxis<'t>>> {
+        self.section("axes", notes).and_then(|_, table| {
+            let mut axes = Vec::new();
+            flatten(table, path, &mut axes);
+            // A dotted `evolve.sigma` may stand far from the other dotted keys of its table.
+            axes.sort_by_key(|axis| axis.order);
+            Some(axes)
         })
     }
 

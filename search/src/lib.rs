@@ -8,6 +8,7 @@ mod codec;
 pub mod designs;
 mod eigen;
 pub mod grain;
+pub mod memory;
 pub mod noise;
 pub mod parallel;
 pub mod proposal;

@@ -124,6 +124,21 @@ impl Space {
         }
     }
 
+    /// What a worker reports of a point at which an axis has this value; NaN for one that it never has.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    pub fn report_of(&self, axis: usize, value: &Value) -> f64 {
+        let Coordinate { scale, grain, .. } = &self.axes[axis];
+        match (scale, value, grain.cells()) {
+            (_, _, None) => value.as_f64().unwrap_or(f64::NAN),
+            (Scale::Integers { from, .. }, Value::Integer(i), _) => i.wrapping_sub(*from) as f64,
+            (_, _, Some(cells)) => {
+                (0..cells).find(|step| scale.step(u64::from(*step)) == *value).map_or(f64::NAN, f64::from)
+            }
+        }
+    }
+
     /// Gives a trial the point's values: parameters first, for they may say how long the genome is, then its elements.
     /// Elements without an axis are 0.
     pub fn apply(&self, point: &[f64], pipeline: &PipelineDescription, settings: &mut [Value], genome: &mut Vec<f64>) {
@@ -216,6 +231,7 @@ mod tests {
             space.reported(&point, &mut reported);
             for (axis, (_, value)) in space.values(&point).into_iter().enumerate() {
                 assert_eq!(space.read(axis, reported[axis]), value);
+                assert_eq!(space.report_of(axis, &value), reported[axis]);
             }
         }
         assert_eq!(space.read(2, f64::NAN), Value::text("hebb"));

@@ -126,6 +126,8 @@ pub struct StrategyDescription {
     pub source: &'static str,
     /// Time and memory in the dimension n and the population λ.
     pub cost: &'static str,
+    /// Numbers of 8 bytes that the state, the proposal and an update hold, in n and λ.
+    pub memory: &'static str,
     /// How the population follows from the dimension when the run file is silent.
     pub population: &'static str,
     /// The settings; `default: None` means a formula that the summary states.

@@ -32,9 +32,9 @@ pub struct Champion {
     pub metric: String,
     /// The metric's value, in its own direction.
     pub value: f64,
-    /// The axes of the sweep with the champion's values.
+    /// The axes of the sweep, or of `[evolve.axes]`, with the champion's values.
     pub settings: Vec<(String, Value)>,
-    /// The candidate's vector; empty for a pipeline without a genome.
+    /// The vector that the strategy searched; empty in a sweep.
     pub genome: Vec<f64>,
 }
 

@@ -9,6 +9,7 @@ mod champion;
 mod error;
 mod format;
 mod generations;
+mod points;
 mod scan;
 mod schema;
 mod trials;
@@ -19,6 +20,7 @@ pub use champion::{Champion, write_champion};
 pub use error::TableError;
 pub use format::Metadata;
 pub use generations::{GENERATION_COLUMNS, GenerationRow, Generations, read_generations, write_generations};
+pub use points::{POINT_VALUES_MAX, read_points};
 pub use scan::{
     Block, Column, Scan, column_names, part_paths, read_column, read_metadata, scan, scan_file, trial_count,
 };

@@ -60,7 +60,7 @@ pub const TRIAL_COLUMNS: [(&str, &str); 7] = [
 pub struct TrialsSchema {
     /// Whether the run evolves, and so has generations and candidates.
     pub evolves: bool,
-    /// The swept parameters, in the order of the run file.
+    /// What is swept, or searched by its axes, in the order of the run file.
     pub axes: Vec<(String, ColumnKind)>,
     /// The names of those axes that are not there at every point: their columns may hold nothing.
     pub conditional: Vec<String>,

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{chunked, evolve_layout, metadata, noise, sweep_layout};
+use tumble_domain::Value;
 use tumble_domain::outcome::{Outcomes, Status, TrialError};
 use tumble_domain::{TrialRange, TrialSeeds};
 use tumble_tables::{
@@ -314,4 +315,48 @@ fn a_missing_part_or_column_is_named() {
     assert!(matches!(error, TableError::PartMissing { part: 1, .. }), "{error}");
     let error = trial_count(&dir.path().join("gone")).unwrap_err();
     assert!(matches!(&error, TableError::Read { .. }) && error.to_string().contains("gone"), "{error}");
+}
+
+/// An axis that is not there at every point has nothing in those rows, of whatever kind it is; the other columns stay as
+/// they are, and so do the bytes of a table without such an axis.
+#[test]
+fn an_axis_that_is_not_there_has_no_value_in_its_column() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut schema, mut part) = (sweep_schema(), sweep_part(500));
+    schema.conditional = vec!["layers".to_owned(), "evolve.rule".to_owned(), "bias".to_owned()];
+    let there = |row: usize| row % 3 != 1;
+    for axis in 1..4 {
+        let kind = part.axes[axis].kind();
+        let mut column = AxisColumn::conditional(kind, 1000);
+        for row in 0..1000 {
+            let value = match &part.axes[axis] {
+                AxisColumn::Integer(values) => Value::Integer(values[row]),
+                AxisColumn::Boolean(values) => Value::Boolean(values[row]),
+                AxisColumn::Text(values) => Value::Text(values[row].clone()),
+                _ => unreachable!("these three are conditional"),
+            };
+            column.push_point(Some(&value).filter(|_| there(row))).unwrap();
+        }
+        assert_eq!((column.kind(), column.len()), (kind, 1000));
+        part.axes[axis] = column;
+    }
+    write(dir.path(), &schema, &part);
+    let all = sweep_part(500);
+    let AxisColumn::Integer(layers) = &all.axes[1] else { unreachable!() };
+    let Column::Float(read) = read_column(dir.path(), "layers").unwrap() else { panic!("some are missing") };
+    for (row, (read, written)) in read.iter().zip(layers).enumerate() {
+        assert!(if there(row) { *read == *written as f64 } else { read.is_nan() }, "row {row}: {read}");
+    }
+    let AxisColumn::Text(rules) = &all.axes[3] else { unreachable!() };
+    let expected: Vec<_> = rules.iter().enumerate().map(|(r, w)| there(r).then(|| w.to_string())).collect();
+    assert_eq!(texts(read_column(dir.path(), "evolve.rule").unwrap()), expected);
+    let Column::Float(bias) = read_column(dir.path(), "bias").unwrap() else { panic!("some are missing") };
+    assert!(bias.iter().enumerate().all(|(row, b)| b.is_nan() != there(row)));
+    // What is conditional in one of schema and values alone is refused.
+    schema.conditional.pop();
+    let error = write_trials_part(dir.path(), 0, &schema, &metadata(), &part).unwrap_err().to_string();
+    assert!(
+        error.contains("the axis `bias` is there at some points only, in one of schema and values alone"),
+        "{error}"
+    );
 }

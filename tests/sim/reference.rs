@@ -71,14 +71,7 @@ impl Scorer<'_> {
     fn evolve(&self, pipeline: &dyn Pipeline, evolve: &Evolve) -> Tables {
         let spec = self.spec;
         let description = pipeline.description();
-        let problem = Problem {
-            dimension: description.dimension(&spec.config) as usize,
-            shapes: description.tensors(&spec.config),
-            bounds: description.genome.as_ref().and_then(|genome| genome.bounds),
-            start: evolve.start.clone(),
-            seed: spec.seed,
-            grains: Vec::new(),
-        };
+        let problem = Problem::of(evolve, description, &spec.config, spec.seed).expect("the run file was understood");
         let mut strategy = strategies::build(evolve, &problem).expect("the run file was understood");
         let mut evaluator = pipeline.evaluator();
         let direction = spec.objective.direction;

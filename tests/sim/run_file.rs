@@ -104,6 +104,17 @@ impl RunFile {
         self
     }
 
+    /// A grid whose second axis is there at one value of the first only, and whose third at the others.
+    pub(crate) fn branches(mut self, rows: u64, columns: u64) -> RunFile {
+        self.sweep = vec!["design = \"grid\"".to_owned()];
+        self.axes = vec![
+            "x1 = [0.25, 0.5, 0.75]".to_owned(),
+            format!("x0 = {{ linear = [-1.0, 1.0], points = {rows}, when = {{ x1 = 0.25 }} }}"),
+            format!("x2 = {{ linear = [-1.0, 1.0], points = {columns}, when = {{ x1 = [0.5, 0.75] }} }}"),
+        ];
+        self
+    }
+
     /// A sweep of evolutions over their step size and their population.
     pub(crate) fn step_sizes(mut self, count: u64) -> RunFile {
         self.sweep = vec!["design = \"grid\"".to_owned()];

@@ -60,6 +60,73 @@ fn evolutions_within_trials_are_the_same_for_one_worker_and_three() {
 }
 
 #[test]
+fn a_sweep_in_branches_is_the_same_for_one_worker_and_three() {
+    the_same_for_one_worker_and_three(BRANCHES, Some(2 * (8 + 4 + 4) * 200));
+}
+
+/// Each trial of a sweep in branches is what the same point gives in a run of its own, where what is not there is left to
+/// its default; and its columns hold nothing there.
+#[test]
+fn what_is_not_there_has_its_default_and_nothing_in_its_column() {
+    let place = Place::new();
+    place.results(BRANCHES, 3, "branches");
+    let column = |name: &str| {
+        let column = tumble_tables::read_column(&place.path().join("branches/trials"), name);
+        column.expect("the table is complete").numbers().expect("it holds numbers")
+    };
+    let [x0, x1, dimension, value] = ["x0", "x1", "dimension", "value"].map(column);
+    let absent = |column: &[f64]| column.iter().filter(|x| x.is_nan()).count();
+    // Missing at the 4 points of rastrigin; at those and the 4 of rosenbrock; at all but rastrigin's. Twice, 200 times.
+    assert_eq!([&x0, &x1, &dimension].map(|c| absent(c)), [4 * 400, 8 * 400, 12 * 400]);
+    assert_eq!(absent(&value), 0);
+    // A rosenbrock of ten elements, of which the first is -1, the second and the third 0.
+    let first =
+        dimension.iter().zip(&x0).rposition(|(d, x)| d.is_nan() && *x == -1.0).expect("it is the last function");
+    let alone = "name = \"alone\"\npipeline = \"benchmark-functions\"\n[config]\nfunction = \"rosenbrock\"\n\
+                 [sweep]\ndesign = \"list\"\n[sweep.axes]\nx0 = -1.0\nx2 = 0.25\n";
+    place.results(alone, 1, "alone");
+    let alone = tumble_tables::read_column(&place.path().join("alone/trials"), "value").unwrap().numbers().unwrap();
+    assert_eq!(value[first], alone[0]);
+    place.tumble("verify branches --sample 0.05").exits(0);
+    let shown = place.tumble("show branches").exits(0).stdout;
+    assert!(shown.contains("mean value over function"), "{shown}");
+    place.file("branches.toml", BRANCHES);
+    let checked = place.tumble("check branches.toml").exits(0).stdout;
+    let branches = "branches  function: 16 at \"sphere\", 8 at \"rastrigin\", 8 at \"rosenbrock\"\n";
+    assert!(checked.contains(branches) && checked.contains("x1 f64 or null"), "{checked}");
+    let replayed = place.tumble("replay branches --trial 0 --output json").exits(0).json();
+    assert!(replayed["axes"]["dimension"].is_null() && replayed["axes"]["x1"].is_f64(), "{replayed:#}");
+}
+
+/// The points of a file are those of the same list in the run file, and a run needs the file no more once it has begun.
+#[test]
+fn points_from_a_file_are_a_list_in_the_run() {
+    let place = Place::new();
+    let head = "name = \"points\"\npipeline = \"benchmark-functions\"\n[config]\ndimension = 2\n[sweep]\n\
+                design = \"list\"\n";
+    let listed =
+        format!("{head}[sweep.axes]\nfunction = [\"sphere\", \"sphere\", \"rastrigin\"]\nx1 = [0.5, -1, 2e-3]\n");
+    let expected = place.results(&listed, 1, "listed");
+    std::fs::create_dir(place.path().join("files")).unwrap();
+    place.file("files/points.csv", "function,x1,note\nsphere,0.5,a\nsphere,-1,b\n\"rastrigin\",2e-3,c\n");
+    place.file("files/run.toml", &format!("{head}file = \"points.csv\"\naxes = [\"function\", \"x1\"]\n"));
+    place.tumble("run files/run.toml --quiet --workers 3 --out csv").exits(0);
+    assert_same(&results(&place.path().join("csv")), &expected, "from a CSV file");
+    // A table of ours is a file of points as well: what a sweep tried, once more.
+    fs::copy(place.path().join("csv/trials/part-00000.parquet"), place.path().join("files/tried.parquet")).unwrap();
+    place.file("files/again.toml", &format!("{head}file = \"tried.parquet\"\naxes = [\"function\", \"x1\"]\n"));
+    fs::remove_file(place.path().join("files/points.csv")).unwrap();
+    place.tumble("run files/again.toml --quiet --workers 2 --out parquet").exits(0);
+    assert_same(&results(&place.path().join("parquet")), &expected, "from a Parquet file");
+    place.tumble("run --resume --out csv").exits(0);
+    let said = place.tumble("check files/run.toml").exits(2).stderr;
+    assert!(said.contains("files/run.toml:7:8: the points of `points.csv` cannot be read"), "{said}");
+    place.file("files/points.csv", "function,x1\nsphere,0.5\nsphere,half\n");
+    let said = place.tumble("check files/run.toml").exits(2).stderr;
+    assert!(said.contains("files/points.csv:3:2: axis `x1` mixes number and text"), "{said}");
+}
+
+#[test]
 fn students_are_the_same_for_one_worker_and_three() {
     the_same_for_one_worker_and_three(GO_CLS, Some(96));
 }

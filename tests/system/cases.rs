@@ -70,6 +70,23 @@ function = ["sphere", "rosenbrock", "rastrigin"]
 "evolve.sigma" = [0.1, 0.3, 1.0, 3.0]
 "#;
 
+/// A grid in branches: 4 × 2 points of the sphere, 4 of each other function, and each of them twice. In three functions
+/// of which one has its own dimension, what an earlier candidate had must not stay.
+pub(crate) const BRANCHES: &str = r#"
+name = "branches"
+pipeline = "benchmark-functions"
+seed = 4
+replicates = 200
+[sweep]
+design = "grid"
+[sweep.axes]
+function = ["sphere", "rastrigin", "rosenbrock"]
+x0 = { linear = [-1.0, 1.0], points = 4, when = { function = ["sphere", "rosenbrock"] } }
+x1 = { values = [0.5, 2.0], when = { function = "sphere" } }
+dimension = { integers = [3, 6], when = { function = "rastrigin" } }
+x2 = [0.0, 0.25]
+"#;
+
 /// Students that learn from a teacher and a notebook.
 pub(crate) const GO_CLS: &str = r#"
 name = "students"
@@ -142,3 +159,54 @@ sigma = 0.5
 start = 1.0
 "#;
 pub(crate) const LONG_EVOLVE_TRIALS: u64 = 64 * 2 * 300;
+
+/// An evolution of settings of every kind: on a logarithm, in whole numbers, out of words.
+pub(crate) const EVOLVE_SETTINGS: &str = r#"
+name = "settings"
+pipeline = "tiny-networks"
+seed = 4
+replicates = 2
+[config]
+epochs = 5
+examples = 60
+[evolve]
+strategy = "ga"
+population = 12
+generations = 5
+[evolve.axes]
+learning_rate = { log = [0.001, 1.0] }
+width = { integers = [1, 6] }
+pair = ["0v1", "4v9", "3v8"]
+"#;
+
+/// An evolution over elements of the genome, some in steps, and an axis of the pipeline.
+pub(crate) const EVOLVE_STEPS: &str = r#"
+name = "steps"
+pipeline = "benchmark-functions"
+[config]
+dimension = 4
+[evolve]
+strategy = "cma-es"
+population = 16
+generations = 50
+[evolve.axes]
+x0 = { linear = [-5.0, 5.0] }
+x1 = [-4.0, -2.0, 0.0, 1.0, 3.0]
+x3 = { linear = [-3.0, 3.0], points = 13 }
+function = ["sphere", "rosenbrock"]
+"#;
+
+/// An evolution about half of whose trials fail: BBOB's functions have at most 1024 dimensions.
+pub(crate) const EVOLVE_FAILING: &str = r#"
+name = "failing"
+pipeline = "benchmark-functions"
+[config]
+function = "bbob-f1"
+[evolve]
+strategy = "random"
+population = 20
+generations = 2
+[evolve.axes]
+dimension = { integers = [1000, 1048] }
+x0 = { linear = [-1.0, 1.0] }
+"#;

@@ -1,6 +1,7 @@
 //! The real binary, tried from outside: every promise that a user relies on, held against processes, signals and files.
 
 mod apart;
+mod axes;
 mod bytes;
 mod cases;
 mod limits;

@@ -331,6 +331,35 @@ fn a_show_of_what_is_no_run() {
     );
 }
 
+#[test]
+fn an_evolution_that_does_not_fit_in_memory_is_refused_with_its_size_and_with_what_would_fit() {
+    let place = Place::new();
+    let evolution = r#"name = "wide"
+pipeline = "benchmark-functions"
+[config]
+dimension = 1000
+[evolve]
+strategy = "cma-es"
+generations = 1
+"#;
+    place.file("run.toml", evolution);
+    let before = everything(place.path());
+    for line in ["run run.toml --workers 1 --out out --memory 10MB", "check run.toml --memory 10MB"] {
+        let said = place.tumble(line).exits(2).stderr;
+        for word in
+            ["`cma-es` needs about", "candidates of 1000 numbers", "10.0 MB is the limit", "`sep-cma-es`", "--memory"]
+        {
+            assert!(said.contains(word), "{line}: {said}");
+        }
+    }
+    assert_eq!(everything(place.path()), before);
+    // 2 004 000 numbers of state, twice 1 001 000 of the proposal, and two states more on their way to disk.
+    let value = place.tumble("check run.toml --memory 100GB --output json").exits(0).json();
+    assert_eq!(value["memory"]["coordinator_bytes"], 8 * (3 * 2_004_000 + 2 * 1_001_000));
+    let text = place.tumble("check run.toml --memory 100GB").exits(0).stdout;
+    assert!(text.contains("memory    up to 64.1 MB in the coordinator, 24.0 MB in a slot of a worker"), "{text}");
+}
+
 /// A good run file is checked in passing: nothing is written, and what it says is what the run then does.
 #[test]
 fn a_check_of_a_good_run_file_writes_nothing_and_is_true() {

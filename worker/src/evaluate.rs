@@ -42,7 +42,10 @@ impl Slot {
         for trial in job.grant.range.start..job.grant.range.end {
             let address = job.address(trial);
             candidate.set(job, address.candidate);
-            metrics.fill(f64::NAN);
+            // What a trial was given is told whether it scores or not.
+            let (given, scores) = metrics.split_at_mut(candidate.reported.len());
+            given.copy_from_slice(&candidate.reported);
+            scores.fill(f64::NAN);
             let seed = job.run.layout.trial_seed(address);
             // A deadline is the trial's own; without one the watch is the same for all.
             let own = timeout.map(|t| Watch::new(job.abandon.clone(), Some(t)));
@@ -50,11 +53,14 @@ impl Slot {
             let result = bound
                 .as_mut()
                 .map_err(|reason| Failure::Failed(reason.clone()))
-                .and_then(|bound| evaluate_one(bound, job, &mut candidate, seed, watch, &mut metrics));
+                .and_then(|bound| evaluate_one(bound, job, &mut candidate, seed, watch, scores));
             match result {
                 Err(Failure::Interrupted) => break,
-                Err(Failure::TimedOut) => columns.push_failure(Status::TimedOut, "the trial outlasted limits.timeout"),
-                Err(Failure::Failed(message)) => columns.push_failure(Status::Failed, &message),
+                Err(Failure::TimedOut) => {
+                    let message = "the trial outlasted limits.timeout";
+                    columns.push_failure(Status::TimedOut, &candidate.reported, message);
+                }
+                Err(Failure::Failed(message)) => columns.push_failure(Status::Failed, &candidate.reported, &message),
                 Ok(()) => columns.push(&metrics),
             }
             if clock.strikes() && trial + 1 < job.grant.range.end {
@@ -131,6 +137,9 @@ struct CandidateBuffer {
     genome: Vec<f64>,
     settings: Vec<Value>,
     overrides: Vec<(AxisTarget, Value)>,
+    /// Where it stands in the space of evolved axes, and what is reported of that.
+    point: Vec<f64>,
+    reported: Vec<f64>,
 }
 
 impl CandidateBuffer {
@@ -143,12 +152,15 @@ impl CandidateBuffer {
             genome: if run.spec.plan.sweep().is_some() { vec![0.0; dimension] } else { Vec::new() },
             settings: run.spec.config.clone(),
             overrides: Vec::new(),
+            point: vec![0.0; run.spec.plan.evolved_axes().len()],
+            reported: vec![f64::NAN; run.spec.plan.evolved_axes().len()],
         }
     }
 
-    /// The proposal and which of its candidates is at hand, if it is one of a proposal.
+    /// The proposal and which of its candidates is at hand, if a candidate is what an evaluator takes: a point of a space
+    /// is made into settings.
     fn proposed<'a>(&self, job: &'a Job) -> Option<(&'a Proposal, u32)> {
-        Some((job.proposal.as_deref()?, self.at? as u32))
+        Some((job.proposal.as_deref().filter(|_| job.run.space.is_none())?, self.at? as u32))
     }
 
     /// Makes the vector of a proposal's candidate, if it is not there.
@@ -164,6 +176,13 @@ impl CandidateBuffer {
             return;
         }
         self.at = Some(candidate);
+        if let (Some(proposal), Some(space)) = (&job.proposal, &job.run.space) {
+            proposal.candidate(candidate as u32, &mut self.point);
+            space.apply(&self.point, job.run.pipeline.description(), &mut self.settings, &mut self.genome);
+            space.reported(&self.point, &mut self.reported);
+            self.made = self.at;
+            return;
+        }
         let (Some(sweep), Some(design)) = (job.run.spec.plan.sweep(), &job.run.design) else { return };
         self.overrides.clear();
         let mut reshaped = false;
@@ -220,13 +239,15 @@ impl Columns {
         self.statuses.push(Status::Scored);
     }
 
-    fn push_failure(&mut self, status: Status, message: &str) {
+    /// A trial without metrics; `reported` is what it was given of the evolved axes.
+    fn push_failure(&mut self, status: Status, reported: &[f64], message: &str) {
         let mut from = message.len().saturating_sub(ERROR_BYTES_MAX);
         while !message.is_char_boundary(from) {
             from += 1;
         }
         self.errors.push(TrialError { offset: self.statuses.len() as u32, message: message[from..].to_owned() });
-        self.rows.extend(std::iter::repeat_n(f64::NAN, self.metrics));
+        self.rows.extend_from_slice(reported);
+        self.rows.extend(std::iter::repeat_n(f64::NAN, self.metrics - reported.len()));
         self.statuses.push(status);
     }
 

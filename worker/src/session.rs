@@ -25,6 +25,8 @@ pub struct Config {
     pub access: Access,
     /// Shards evaluated at once.
     pub slots: usize,
+    /// What a run's strategy may need, in bytes.
+    pub memory_bytes_max: u64,
     /// How long it goes on trying to reach a coordinator that does not answer.
     pub patience: Duration,
 }
@@ -155,7 +157,7 @@ async fn session(
     let slots = Slots::start(config.slots, &evaluated);
     let (updated, mut updates) = mpsc::unbounded_channel();
     let replicas = start_replicas(updated);
-    let mut worker = Worker::new(pipelines.to_vec(), config.slots);
+    let mut worker = Worker::new(pipelines.to_vec(), config.slots).with_memory(config.memory_bytes_max);
     let mut heartbeat = tokio::time::interval(Duration::from_millis(u64::from(welcome.heartbeat_ms.max(100))));
     let mut leave_by: Option<tokio::time::Instant> = None;
     loop {

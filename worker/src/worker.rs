@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tumble_domain::{Layout, Outcomes, Plan, RunSpec, TrialAddress, TrialRange};
 use tumble_pipelines::Pipeline;
-use tumble_search::{Design, Proposal, StateHash, Strategy};
+use tumble_search::memory::{Need, Place};
+use tumble_search::{Design, Proposal, Space, StateHash, Strategy};
 
 use crate::replica::{Drift, Step, Update, Updated};
 
@@ -159,7 +160,9 @@ pub struct OpenRun {
     pub design: Option<Design>,
     /// What evaluates it.
     pub pipeline: Arc<dyn Pipeline>,
-    /// How many metrics a trial has.
+    /// The space of the axes that it evolves, if it has any.
+    pub space: Option<Space>,
+    /// How many numbers are recorded of a trial: one for each axis of the space, then the metrics.
     pub metrics: usize,
 }
 
@@ -174,11 +177,15 @@ impl OpenRun {
             Some(sweep) => Some(Design::try_new(sweep, spec.seed).map_err(|error| error.to_string())?),
             None => None,
         };
+        let space = match spec.plan.evolved_axes() {
+            [] => None,
+            axes => Some(Space::try_new(axes).map_err(|error| error.to_string())?),
+        };
         let pipeline = pipelines.iter().find(|p| p.description().name == spec.pipeline);
         let pipeline = pipeline.ok_or_else(|| format!("this worker has no pipeline `{}`", spec.pipeline))?.clone();
         let metrics = understood.description.metrics.len();
         let layout = Layout::of(&spec, design.as_ref().map_or(0, Design::points));
-        Ok(OpenRun { id: run.clone(), spec, layout, design, pipeline, metrics })
+        Ok(OpenRun { id: run.clone(), spec, layout, design, pipeline, space, metrics })
     }
 }
 
@@ -244,6 +251,7 @@ pub struct Worker {
     slots: Vec<Option<Job>>,
     queue: VecDeque<Grant>,
     leaving: bool,
+    memory_bytes_max: u64,
 }
 
 impl Worker {
@@ -259,14 +267,20 @@ impl Worker {
             slots: vec![None; slots],
             queue: VecDeque::new(),
             leaving: false,
+            memory_bytes_max: u64::MAX,
         }
+    }
+
+    /// The same, but it refuses runs whose strategy would need more memory, in bytes.
+    pub fn with_memory(self, memory_bytes_max: u64) -> Worker {
+        Worker { memory_bytes_max, ..self }
     }
 
     /// Takes one event. The only way in.
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Opened { run, run_toml } => match OpenRun::try_new(&run, &run_toml, &self.pipelines) {
+            Event::Opened { run, run_toml } => match self.open(&run, &run_toml) {
                 Ok(open) => drop(self.runs.insert(run, Arc::new(open))),
                 Err(reason) => actions.push(Action::Say(Say::CannotRun { run, reason })),
             },
@@ -446,6 +460,15 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn open(&self, run: &Arc<str>, run_toml: &str) -> Result<OpenRun, String> {
+        let open = OpenRun::try_new(run, run_toml, &self.pipelines)?;
+        if let Some(need) = Need::of(&open.spec, open.pipeline.description()) {
+            let place = Place::Worker { slots: self.slots.len() as u64 };
+            need.check(place, self.memory_bytes_max).map_err(|too_large| too_large.to_string())?;
+        }
+        Ok(open)
     }
 
     fn job(&self, grant: Grant) -> Result<Job, (Grant, String)> {

@@ -1,12 +1,16 @@
 //! `tumble check`.
 
 use serde_json::json;
-
 use tumble_runfile::Branch;
+use tumble_search::Grain;
+use tumble_search::memory::{Need, Place};
+use tumble_search::space::wording;
 
 use crate::args::CheckArgs;
 use crate::commands::describe::value_json;
 use crate::exit::{Exit, Failure};
+use crate::local::cores;
+use crate::memory;
 use crate::output::{Output, grouped, size};
 use crate::runfile;
 
@@ -14,6 +18,14 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     let understood = runfile::read(&args.file, &args.file_args.overrides, output)?;
     let canonical = tumble_runfile::canonical(&understood.spec, &understood.inner);
     let shape = tumble_runfile::summary(&understood);
+    let workers = u64::from(cores());
+    memory::check(&understood, workers, args.memory)?;
+    let need = Need::of(&understood.spec, &understood.inner);
+    let bytes = |place| need.as_ref().map_or(0, |need| need.bytes(place));
+    let (coordinator, worker) = (bytes(Place::Coordinator), bytes(Place::Worker { slots: 1 }));
+    let memory = need.as_ref().map_or(String::new(), |_| {
+        format!("memory    up to {} in the coordinator, {} in a slot of a worker\n", size(coordinator), size(worker))
+    });
     let text = if args.canonical {
         canonical.clone()
     } else {
@@ -29,12 +41,15 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
         } else {
             String::new()
         };
+        let axes = spec.plan.evolved_axes().iter();
+        let space: Vec<String> = axes.map(|axis| format!("{} {}", axis.name, wording(&axis.values))).collect();
+        let space = if space.is_empty() { String::new() } else { format!("space     {}\n", space.join("; ")) };
         format!(
             "{} is a valid run of pipeline `{}`\n\
              trials    {} = {generations}{} candidates × {} replicates\n{branches}\
-             objective {}\n\
+             objective {}\n{space}\
              table     {} parts of up to {} rows, about {}\n\
-             columns   {}\n",
+             columns   {}\n{memory}",
             args.file.display(),
             spec.pipeline,
             grouped(shape.trials),
@@ -63,6 +78,11 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
             "parts": shape.parts,
             "part_rows": shape.part_rows,
             "bytes": shape.bytes,
+            "space": understood.spec.plan.evolved_axes().iter().map(|axis| json!({
+                "axis": axis.name, "values": wording(&axis.values), "grain": Grain::of(&axis.values).kind().name(),
+                "cells": Grain::of(&axis.values).cells(),
+            })).collect::<Vec<_>>(),
+            "memory": { "coordinator_bytes": coordinator, "worker_bytes": worker },
             "columns": shape.columns.iter().map(|c| json!({ "name": c.name, "type": c.kind.name(), "null": c.conditional })).collect::<Vec<_>>(),
             "canonical": canonical,
         })

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value as Json, json};
 use tumble_domain::nearest::nearest;
 use tumble_domain::{Extent, GenomeLength, Parameter, PipelineDescription, Tensor, Value};
-use tumble_search::{StrategyDescription, designs, strategies};
+use tumble_search::{GrainKind, StrategyDescription, designs, strategies};
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -32,7 +32,8 @@ pub(crate) fn strategies(name: Option<&str>, output: Output) -> Result<Exit, Fai
             output.result(strategy_page(found), || {
                 json!({
                     "name": found.name, "summary": found.summary, "advice": found.advice, "source": found.source,
-                    "cost": found.cost, "population": found.population,
+                    "cost": found.cost, "memory": found.memory, "population": found.population,
+                    "searches": searches(found.name),
                     "parameters": found.parameters.iter().map(parameter_json).collect::<Vec<_>>(),
                 })
             });
@@ -107,15 +108,23 @@ fn pipeline_page(p: &PipelineDescription) -> String {
 
 fn strategy_page(s: &StrategyDescription) -> String {
     format!(
-        "{}: {}\n\nuse for     {}\nsource      {}\ncost        {}\npopulation  {}\n\nparameters of [evolve]\n{}",
+        "{}: {}\n\nuse for     {}\nsource      {}\ncost        {}\nmemory      numbers of 8 bytes: {}\npopulation  {}\n\
+         searches    {}\n\nparameters of [evolve]\n{}",
         s.name,
         s.summary,
         s.advice,
         s.source,
         s.cost,
+        s.memory,
         s.population,
+        searches(s.name).join(", "),
         parameter_list(&s.parameters)
     )
+}
+
+/// The kinds of coordinates that a strategy searches, in words.
+fn searches(name: &str) -> Vec<&'static str> {
+    strategies::searches(name).into_iter().map(GrainKind::name).collect()
 }
 
 fn parameter_list(parameters: &[Parameter]) -> String {

@@ -1,5 +1,6 @@
 //! A file for each group of commands.
 
+mod bench;
 mod check;
 mod clients;
 mod describe;
@@ -35,6 +36,7 @@ pub(crate) fn dispatch(args: Args, output: Output) -> Result<Exit, Failure> {
         Command::Show(args) => result::show(&args.folder, output).map(|_| Exit::Complete),
         Command::Verify(args) => verify::verify(&args, output),
         Command::Replay(args) => verify::replay(&args, output),
+        Command::Bench(args) => bench::bench(&args, output),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "tumble", &mut std::io::stdout());
             Ok(Exit::Complete)

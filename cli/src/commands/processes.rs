@@ -10,6 +10,7 @@ use tumble_worker::{Ended, WorkerError};
 use crate::args::{CoordinatorArgs, WorkerArgs};
 use crate::exit::{Exit, Failure};
 use crate::local::cores;
+use crate::memory;
 use crate::output::Output;
 use crate::signals::{stop_requests, stopped};
 
@@ -35,7 +36,7 @@ pub(crate) async fn coordinator(args: CoordinatorArgs, output: Output) -> Result
         listen: args.listen,
         state: absolute(&args.state)?,
         folders: Folders::Under(absolute(&args.out)?),
-        limits: tumble_core::Limits::default(),
+        limits: memory::limits(args.memory),
     };
     let state = config.state.clone();
     let mut server = Server::start(config).await.map_err(serve_failure)?;
@@ -71,7 +72,8 @@ pub(crate) async fn worker(args: WorkerArgs, output: Output) -> Result<Exit, Fai
             () = leash_lets_go(), if args.leash => {}
         }
     };
-    let config = tumble_worker::Config { access, slots, patience: args.patience };
+    let config =
+        tumble_worker::Config { access, slots, memory_bytes_max: memory::limit(args.memory), patience: args.patience };
     match tumble_worker::run(config, leave).await {
         Ok(Ended::Left | Ended::LeftInHaste) => Ok(Exit::Complete),
         Err(error @ WorkerError::Address(_)) => Err(Failure::usage(error)),

@@ -15,6 +15,7 @@ use crate::commands::clients::follow;
 use crate::commands::processes::serve_failure;
 use crate::exit::{Exit, Failure};
 use crate::local::{LocalWorkers, cores};
+use crate::memory;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::result;
@@ -31,12 +32,14 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
         output.note(format!("{} is complete already", folder.display()));
         return result::show(&folder, output);
     }
+    let count = args.workers.unwrap_or_else(cores);
+    memory::check(&understood, u64::from(count), args.memory)?;
     let asked = stop_requests();
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         state: state.clone(),
         folders: Folders::Exactly(folder.clone(), id),
-        limits: tumble_core::Limits::default(),
+        limits: memory::limits(args.memory),
     };
     let mut server = Server::start(config).await.map_err(serve_failure)?;
     let mut client = connect_to(&server.client_access).await?;
@@ -51,8 +54,8 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
         let request = v1::RunRequest { run: view.run.clone() };
         view = client.resume(request).await.map_err(refused)?.into_inner();
     }
-    let count = args.workers.unwrap_or_else(cores);
-    let mut workers = LocalWorkers::start(count, &state.join("worker.access"), &state.join("workers.log"))?;
+    let mut workers =
+        LocalWorkers::start(count, args.memory, &state.join("worker.access"), &state.join("workers.log"))?;
     output.note(format!("{}: {count} workers, tables in {}", view.run, folder.display()));
 
     let mut progress = Progress::new(output);

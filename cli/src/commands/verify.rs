@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json, json};
 use tumble_domain::philox::philox4x32_10;
 use tumble_domain::{Layout, Objective, Outcomes, Plan, TrialAddress, TrialRange, Value, fitness_of};
 use tumble_pipelines::{Pipeline, registry};
-use tumble_search::{Problem, Proposal, Strategy, strategies};
+use tumble_search::{Problem, Proposal, Space, Strategy, strategies};
 use tumble_tables::Column;
 use tumble_worker::evaluate::Slot;
 use tumble_worker::worker::{Grant, Job, OpenRun};
@@ -26,7 +26,7 @@ use crate::output::{Output, grouped};
 /// A run's folder, opened for evaluating its trials again.
 struct Recorded {
     run: Arc<OpenRun>,
-    /// The names of the metrics, in the order of an outcome's columns.
+    /// The names of what is recorded, in the order of an outcome's columns: evolved axes, then metrics.
     metrics: Vec<String>,
     objective: Objective,
     trials: u64,
@@ -108,10 +108,7 @@ impl Recorded {
         let name: Arc<str> = path.display().to_string().into();
         let run = OpenRun::try_new(&name, &run_toml, &pipelines).map_err(Failure::usage)?;
         let description = run.pipeline.description();
-        let description = match &run.spec.plan {
-            Plan::SweepOfEvolutions(..) => description.nested(&run.spec.objective),
-            _ => description.clone(),
-        };
+        let description = description.recorded(&run.spec.plan, &run.spec.objective);
         let objective = match &run.spec.plan {
             Plan::SweepOfEvolutions(..) => description.objective.clone(),
             _ => run.spec.objective.clone(),
@@ -163,6 +160,11 @@ impl Recorded {
         Ok(compared)
     }
 
+    /// How many of the recorded numbers belong to evolved axes.
+    fn axes_recorded(&self) -> usize {
+        self.run.space.as_ref().map_or(0, Space::dimension)
+    }
+
     fn recorded_rows(&self, wanted: &[u64]) -> Result<BTreeMap<u64, Row>, Failure> {
         let mut columns: Vec<&str> = self.metrics.iter().map(String::as_str).collect();
         columns.push("outcome");
@@ -172,15 +174,19 @@ impl Recorded {
             let end = first + block.rows as u64;
             while let Some(trial) = wanted.next_if(|trial| *trial < end) {
                 let row = (trial - first) as usize;
-                let number = |column: &Column| match column {
-                    Column::Float(values) => values[row],
-                    _ => f64::NAN,
+                let number = |(i, column): (usize, &Column)| match self.run.space.as_ref().filter(|s| i < s.dimension())
+                {
+                    Some(space) => cell(column, row).map_or(f64::NAN, |value| space.report_of(i, &value)),
+                    None => match column {
+                        Column::Float(values) => values[row],
+                        _ => f64::NAN,
+                    },
                 };
                 let outcome = match block.columns.last() {
                     Some(Column::Text(words)) => words[row].as_deref().unwrap_or_default().to_owned(),
                     _ => String::new(),
                 };
-                let metrics = block.columns[..self.metrics.len()].iter().map(number).collect();
+                let metrics = block.columns[..self.metrics.len()].iter().enumerate().map(number).collect();
                 rows.insert(trial, Row { outcome, metrics });
             }
             first = end;
@@ -224,8 +230,8 @@ impl Recorded {
 
     fn strategy(&self) -> Result<Box<dyn Strategy>, Failure> {
         let Plan::Evolve(evolve) = &self.run.spec.plan else { unreachable!("only an evolution is replayed") };
-        let spec = &self.run.spec;
-        let problem = Problem::of(evolve, self.run.pipeline.description(), &spec.config, spec.seed);
+        let description = self.run.pipeline.description();
+        let problem = Problem::of(evolve, description, &self.run.spec.config, self.run.spec.seed);
         let problem = problem.map_err(Failure::usage)?;
         strategies::build(evolve, &problem).map_err(Failure::usage)
     }
@@ -287,8 +293,14 @@ impl Recorded {
             text +=
                 &if was == is { format!("  {name}: {is}\n") } else { format!("  {name}: {is}, but RECORDED {was}\n") };
         };
+        if let Some(space) = &self.run.space {
+            for (axis, name) in self.metrics[..space.dimension()].iter().enumerate() {
+                let value = |row: &Row| space.read(axis, row.metrics[axis]);
+                line(name, &value(&compared.recorded), &value(&compared.again));
+            }
+        }
         line("outcome", &compared.recorded.outcome, &compared.again.outcome);
-        for (metric, name) in self.metrics.iter().enumerate() {
+        for (metric, name) in self.metrics.iter().enumerate().skip(self.axes_recorded()) {
             line(name, &compared.recorded.metrics[metric], &compared.again.metrics[metric]);
         }
         text
@@ -297,12 +309,22 @@ impl Recorded {
     fn describe_json(&self, compared: &Compared) -> Json {
         let at = compared.at;
         let row = |row: &Row| {
-            let metrics: Map<String, Json> =
-                self.metrics.iter().cloned().zip(row.metrics.iter().map(|x| json!(x))).collect();
+            let metrics: Map<String, Json> = self
+                .metrics
+                .iter()
+                .cloned()
+                .zip(row.metrics.iter().map(|x| json!(x)))
+                .skip(self.axes_recorded())
+                .collect();
             json!({ "outcome": row.outcome, "metrics": metrics })
         };
         let axes: Map<String, Json> =
             self.axes(at.candidate).iter().map(|(name, value)| (name.clone(), value_json(value))).collect();
+        let evolved = self.run.space.iter().flat_map(|space| {
+            let value = |axis: usize| value_json(&space.read(axis, compared.again.metrics[axis]));
+            (0..space.dimension()).map(move |axis| (self.metrics[axis].clone(), value(axis)))
+        });
+        let axes: Map<String, Json> = axes.into_iter().chain(evolved).collect();
         json!({
             "trial": compared.trial,
             "generation": at.generation,
@@ -321,6 +343,17 @@ impl Recorded {
         let (Some(sweep), Some(design)) = (self.run.spec.plan.sweep(), &self.run.design) else { return Vec::new() };
         let there = |(i, axis): (usize, &tumble_domain::Axis)| Some((axis.name.clone(), design.value(point, i)?));
         sweep.axes.iter().enumerate().filter_map(there).collect()
+    }
+}
+
+/// One cell of a table, as a value.
+fn cell(column: &Column, row: usize) -> Option<Value> {
+    match column {
+        Column::Float(values) => Some(Value::Float(values[row])),
+        Column::Integer(values) => Some(Value::Integer(values[row])),
+        Column::Boolean(values) => Some(Value::Boolean(values[row])),
+        Column::Text(values) => values[row].clone().map(Value::Text),
+        Column::Unsigned(_) => None,
     }
 }
 

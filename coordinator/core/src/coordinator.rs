@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tumble_domain::{Outcomes, Status, TrialError, TrialRange};
+use tumble_search::memory::{Need, Place, TooLarge};
 
 use crate::effects::{Effects, Grant, Message, Refusal, TableWork};
 use crate::event::{Event, Hello, LeaseId, Report, RequestId, RunId, Submission, Timestamp, WorkerId};
@@ -322,7 +323,7 @@ impl Coordinator {
                     trials: 1,
                     metrics,
                     statuses: vec![Status::Failed],
-                    values: vec![f64::NAN; metrics as usize],
+                    values: run.unscored(range.start),
                     errors: vec![TrialError { offset: 0, message }],
                 };
                 let scored = Record::Scored { range, outcomes: Arc::new(outcomes) };
@@ -466,11 +467,25 @@ impl Coordinator {
         if self.runs.iter().filter(|run| is_live(&run.phase)).count() >= self.limits.runs_open_max {
             return effects.reply(request, Err(Refusal::TooManyRuns(self.limits.runs_open_max)));
         }
+        if let Err(too_large) = self.fits(&submission) {
+            return effects.reply(request, Err(Refusal::TooLarge(too_large.to_string())));
+        }
         let Submission { run, key, spec, pipeline, run_toml, folder } = submission;
         let record = Record::Submitted { key, spec, pipeline, run_toml, folder, unix_ms: now.unix_ms };
         self.record(&run, record, effects);
         self.take_up(&run, now);
         effects.reply(request, Ok(self.view(&run, now).expect("a run just submitted has a view")));
+    }
+
+    /// Whether the strategy of a new run fits in the memory that those of the open runs leave.
+    fn fits(&self, new: &Submission) -> Result<(), TooLarge> {
+        let Some(need) = Need::of(&new.spec, &new.pipeline) else { return Ok(()) };
+        let open = self.runs.iter().filter(|run| is_live(&run.phase) && run.evolution.is_some());
+        let taken: u64 = open
+            .filter_map(|run| Need::of(&run.spec, &run.pipeline))
+            .map(|need| need.bytes(Place::Coordinator))
+            .fold(0, u64::saturating_add);
+        need.check(Place::Coordinator, self.limits.memory_bytes_max.saturating_sub(taken))
     }
 
     fn cancel(&mut self, now: Timestamp, request: RequestId, id: RunId, effects: &mut Effects) {

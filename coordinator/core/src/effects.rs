@@ -160,6 +160,8 @@ pub enum Refusal {
     Ended(RunId),
     /// Too many runs are open; the limit.
     TooManyRuns(usize),
+    /// The run's strategy does not fit in memory; why.
+    TooLarge(String),
 }
 
 impl std::fmt::Display for Refusal {
@@ -168,6 +170,7 @@ impl std::fmt::Display for Refusal {
             Refusal::UnknownRun(run) => write!(f, "there is no run `{run}`"),
             Refusal::Ended(run) => write!(f, "run `{run}` has ended"),
             Refusal::TooManyRuns(most) => write!(f, "{most} runs are open already; wait for one to end or cancel one"),
+            Refusal::TooLarge(why) => f.write_str(why),
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Limits {
     pub runs_open_max: usize,
     /// The most workers at once.
     pub workers_max: usize,
+    /// What the strategies of all open runs may need together, in bytes.
+    pub memory_bytes_max: u64,
     /// Generations between two checkpoints of an evolution.
     pub checkpoint_generations: u32,
 }
@@ -43,6 +45,8 @@ impl Default for Limits {
             straggler_ms_min: 2_000,
             runs_open_max: 10_000,
             workers_max: 10_000,
+            // The core does not know its machine; who starts it does.
+            memory_bytes_max: u64::MAX,
             checkpoint_generations: 200,
         }
     }

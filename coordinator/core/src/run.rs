@@ -9,7 +9,7 @@ use tumble_domain::{
     fitness_of,
 };
 use tumble_search::shaping::fittest;
-use tumble_search::{Design, Problem, Proposal, StateHash, Strategy, Told, strategies};
+use tumble_search::{Design, Problem, Proposal, Space, StateHash, Strategy, Told, strategies};
 
 use crate::event::RunId;
 use crate::lessons::Log;
@@ -198,10 +198,7 @@ impl Run {
             Design::try_new(sweep, spec.seed).expect("a validated sweep has a design that stands").points()
         });
         let mut layout = Layout::of(&spec, points);
-        let recorded = match &spec.plan {
-            Plan::SweepOfEvolutions(..) => Arc::new(pipeline.nested(&spec.objective)),
-            _ => pipeline.clone(),
-        };
+        let recorded = Arc::new(pipeline.recorded(&spec.plan, &spec.objective));
         let objective = match &spec.plan {
             Plan::SweepOfEvolutions(..) => &recorded.objective,
             _ => &spec.objective,
@@ -272,6 +269,20 @@ impl Run {
         open.insert(self.scope());
         self.done.iter().for_each(|range| open.remove(range));
         open
+    }
+
+    /// What is recorded of a trial of the open generation that nobody could score: what it was given of the axes that are
+    /// searched, and no metric.
+    pub(crate) fn unscored(&self, trial: u64) -> Vec<f64> {
+        let mut values = vec![f64::NAN; self.recorded.metrics.len()];
+        let axes = self.spec.plan.evolved_axes();
+        if let (Some(evolution), false) = (&self.evolution, axes.is_empty()) {
+            let mut point = vec![0.0; axes.len()];
+            evolution.proposal.candidate(self.layout.address(trial).candidate as u32, &mut point);
+            let space = Space::try_new(axes).expect("a validated evolution has a space to search");
+            space.reported(&point, &mut values[..axes.len()]);
+        }
+        values
     }
 
     /// Whether every trial of the open generation is scored.
@@ -472,7 +483,8 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
 mod tests {
     use super::*;
     use tumble_domain::{
-        Era, Evolve, Genome, GenomeLength, Limits, Metric, Objective, Seed, Start, StopRule, TrialSeeds,
+        Axis, AxisTarget, AxisValues, Era, Evolve, Genome, GenomeLength, Kind, Limits, Metric, Objective, Parameter,
+        Seed, Start, StopRule, TrialSeeds, Value,
     };
 
     /// Its population is another in every generation.
@@ -631,6 +643,69 @@ mod tests {
         let mut old = breathing(None);
         old.apply_checkpoint(&Checkpoint { eras: Vec::new(), ..checkpoint }).expect("it is read");
         assert_eq!(old.scope().start, 3 * 8);
+    }
+
+    /// An evolution over a whole number, and the pipeline that takes it.
+    fn over_a_whole_number() -> (RunSpec, PipelineDescription) {
+        let objective = Objective { metric: "height".into(), direction: Direction::Maximise };
+        let pipeline = PipelineDescription {
+            name: "walk".into(),
+            version: 1,
+            summary: String::new(),
+            source: String::new(),
+            parameters: vec![Parameter {
+                name: "steps".into(),
+                kind: Kind::Integer,
+                unit: String::new(),
+                default: Some(Value::Integer(1)),
+                bounds: None,
+                choices: Vec::new(),
+                summary: String::new(),
+            }],
+            metrics: vec![Metric { name: "height".into(), unit: String::new(), summary: String::new() }],
+            objective: objective.clone(),
+            genome: None,
+        };
+        let values = AxisValues::Integers { from: 5, to: 8 };
+        let evolve = Evolve {
+            strategy: "random".into(),
+            population: Some(20),
+            generations: 3,
+            settings: Vec::new(),
+            start: Start::Middle,
+            trial_seeds: TrialSeeds::Fresh,
+            axes: vec![Axis { name: "steps".into(), target: AxisTarget::Parameter(0), values }],
+            stop: StopRule::default(),
+        };
+        let spec = RunSpec {
+            name: "walk".into(),
+            pipeline: "walk".into(),
+            seed: Seed(5),
+            replicates: 2,
+            objective,
+            config: vec![Value::Integer(1)],
+            plan: Plan::Evolve(evolve),
+            limits: Limits::default(),
+        };
+        (spec, pipeline)
+    }
+
+    #[test]
+    fn a_trial_that_nobody_could_score_has_what_it_was_given_and_no_metric() {
+        let (spec, pipeline) = over_a_whole_number();
+        let id = crate::RunId("walk-1".into());
+        let run = Run::new(id, String::new(), spec.into(), pipeline.into(), "".into(), PathBuf::new(), 0);
+        assert_eq!((run.recorded.metrics.len(), run.objective_metric), (2, 1));
+        let evolution = run.evolution.as_ref().expect("it evolves");
+        let mut seen = [0; 4];
+        for trial in 0..40 {
+            let values = run.unscored(trial);
+            let mut point = [0.0];
+            evolution.proposal.candidate(trial as u32 / 2, &mut point);
+            assert!(values[0] == (point[0] * 4.0).floor() && values[1].is_nan(), "{values:?} at {point:?}");
+            seen[values[0] as usize] += 1;
+        }
+        assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
     }
 
     #[test]

@@ -631,6 +631,19 @@ fn checkpoints_make_no_difference() {
     assert_eq!(often.0, seldom.0);
 }
 
+/// CMA-ES of two dimensions holds 16 numbers, its proposal 6, twice, and a checkpoint another 32: 480 bytes.
+#[test]
+fn a_strategy_that_does_not_fit_beside_those_of_open_runs_is_refused() {
+    let mut desk = Desk::with(|limits| limits.memory_bytes_max = 900);
+    desk.submit(evolution(10, 5));
+    let refusal = desk.refusal(evolution(10, 5));
+    for word in ["`cma-es` needs about 0.5 kB in the coordinator", "0.4 kB is the limit", "would fit"] {
+        assert!(refusal.contains(word), "{refusal}");
+    }
+    // A sweep keeps no strategy.
+    desk.submit(sweep(100));
+}
+
 // Replicas ------------------------------------------------------------------------------------------------------------
 
 /// What a worker was sent, in a word each; the grants among it.

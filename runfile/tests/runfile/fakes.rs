@@ -1,7 +1,7 @@
 //! Two pipelines that exist only as descriptions: one with a genome whose length is a setting, and one without.
 
 use tumble_domain::{Direction, Genome, GenomeLength, Kind, Metric, Objective, Parameter, PipelineDescription, Value};
-use tumble_runfile::{Override, Problems, Understood, parse};
+use tumble_runfile::{Override, Points, Problems, Understood, parse, parse_with_points};
 
 fn parameter(name: &str, kind: Kind, default: Option<Value>) -> Parameter {
     Parameter {
@@ -97,4 +97,22 @@ pub(crate) fn read(text: &str, overrides: &[&str]) -> Result<Understood, Problem
     };
     let overrides: Vec<Override> = overrides.iter().map(split).collect();
     parse(text, "run.toml", &overrides, &pipelines())
+}
+
+/// Reads a run file whose file of points is `points.csv`: the names, then a row for each point.
+pub(crate) fn read_with_points(text: &str, names: &[&str], rows: &[&[Value]]) -> Result<Understood, Problems> {
+    let points = |file: &str| match file {
+        "points.csv" => Ok(Points {
+            name: "there/points.csv".to_owned(),
+            head_line: 1,
+            lines: (2..2 + rows.len()).collect(),
+            columns: names
+                .iter()
+                .enumerate()
+                .map(|(i, name)| ((*name).to_owned(), rows.iter().map(|row| row[i].clone()).collect()))
+                .collect(),
+        }),
+        _ => Err("there is no such file".to_owned()),
+    };
+    parse_with_points(text, "run.toml", &[], &pipelines(), &points)
 }

@@ -1,7 +1,9 @@
 //! Run files from the outside: what is refused and how, what is understood, and what is written back.
 
+mod conditions;
 mod fakes;
 mod meaning;
+mod points;
 mod problems;
 mod round_trip;
 mod shape;

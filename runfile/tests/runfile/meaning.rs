@@ -4,7 +4,7 @@ use tumble_domain::{AxisTarget, AxisValues, Direction, Plan, Seed, Value};
 use tumble_runfile::{KEYS, Place, Understood, canonical, summary};
 use tumble_search::strategies;
 
-use crate::fakes::{functions, read};
+use crate::fakes::{functions, networks, read};
 
 #[track_caller]
 fn understood(text: &str, overrides: &[&str]) -> Understood {
@@ -230,6 +230,68 @@ fn concrete_defaults_of_the_strategy_are_filled_in_and_formulas_stand_as_comment
     for parameter in strategy.parameters.iter().filter(|p| p.default.is_none()) {
         assert!(text.contains(&format!("# {}: {}\n", parameter.name, parameter.summary)), "{text}");
     }
+}
+
+#[test]
+fn settings_are_searched_by_their_axes_one_coordinate_each() {
+    let text = r#"
+pipeline = "networks"
+[config]
+units = 10
+[evolve]
+strategy = "ga"
+start = [0.5, 0.0, 1.0]
+[evolve.axes]
+rate = { log = [0.001, 1.0] }
+data = ["a", "b", "c"]
+seed = { integers = [1, 64] }
+"#;
+    let one = understood(text, &["evolve.axes.rate.log=[0.01, 1]", "evolve.generations=3"]);
+    let Plan::Evolve(evolve) = &one.spec.plan else { panic!("{:?}", one.spec.plan) };
+    let axes: Vec<(&str, &AxisValues)> = evolve.axes.iter().map(|a| (a.name.as_str(), &a.values)).collect();
+    let words = AxisValues::List(["a", "b", "c"].map(Value::text).to_vec());
+    let expected = [
+        ("rate", &AxisValues::Log { from: 0.01, to: 1.0, points: None }),
+        ("data", &words),
+        ("seed", &AxisValues::Integers { from: 1, to: 64 }),
+    ];
+    assert_eq!(axes, expected);
+    assert_eq!(evolve.population, Some(100), "the formula of the strategy");
+    assert_eq!(one.spec.config[0], Value::text("a"), "a parameter without a default begins with the first of its axis");
+    // The axes are recorded in front of the metrics, and the table has them as columns of their own kinds.
+    let names: Vec<&str> = one.description.metrics.iter().map(|m| m.name.as_str()).collect();
+    assert_eq!(names, ["rate", "data", "seed", "accuracy"]);
+    assert_eq!(one.inner, networks());
+    let shape = summary(&one);
+    let columns: Vec<String> = shape.columns.iter().map(|c| format!("{} {}", c.name, c.kind.name())).collect();
+    assert_eq!(columns[5..9], ["rate f64", "data dictionary", "seed i64", "accuracy f64"]);
+    let written = canonical(&one.spec, &one.description);
+    let section =
+        "[evolve.axes]\nrate = { log = [0.01, 1.0] }\ndata = [\"a\", \"b\", \"c\"]\nseed = { integers = [1, 64] }\n";
+    assert!(written.contains(section) && !written.contains("data = \"a\""), "{written}");
+    assert_eq!(understood(&written, &[]).spec, one.spec);
+}
+
+#[test]
+fn elements_of_the_genome_are_searched_by_their_axes_and_inside_a_sweep_too() {
+    let text = r#"
+pipeline = "functions"
+[evolve]
+strategy = "cma-es"
+[evolve.axes]
+x0 = { linear = [-1, 1] }
+rotated = [false, true]
+[sweep]
+design = "grid"
+[sweep.axes]
+noise = [0.0, 0.1]
+"#;
+    let understood = understood(text, &[]);
+    let Plan::SweepOfEvolutions(_, evolve) = &understood.spec.plan else { panic!("{:?}", understood.spec.plan) };
+    let targets: Vec<&AxisTarget> = evolve.axes.iter().map(|axis| &axis.target).collect();
+    assert_eq!(targets, [&AxisTarget::Genome(0), &AxisTarget::Parameter(3)]);
+    let names: Vec<String> = summary(&understood).columns.into_iter().map(|c| c.name).collect();
+    assert!(names.contains(&"noise".to_owned()) && !names.contains(&"x0".to_owned()), "{names:?}");
 }
 
 #[test]

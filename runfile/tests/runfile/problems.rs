@@ -273,7 +273,7 @@ data = "d"
 "#,
         "
 run.toml: neither [evolve] nor [sweep]: there is nothing to try
-    add [sweep] with [sweep.axes] to lay out candidates
+    add [sweep] with [sweep.axes] to lay out candidates, or [evolve] with [evolve.axes] to search settings
 ",
     );
 }
@@ -292,7 +292,7 @@ strategy = "cma-es"
 run.toml:4:1: pipeline `networks` has no genome, so [evolve] has nothing to search
     4 | [evolve]
       | ^^^^^^^^
-    it takes [config], [sweep] and [limits]
+    add [evolve.axes] with the settings to search, or use [sweep]
 ",
     );
 }
@@ -1659,5 +1659,103 @@ run.toml:2:1: missing `data` in [config]
       | ^^^^^^^^
     for example `data = "word"`
 "#,
+    );
+}
+
+#[test]
+fn an_axis_that_cannot_be_searched_is_refused_where_it_stands() {
+    refuses(
+        r#"
+pipeline = "networks"
+[config]
+data = "a"
+units = 3
+[evolve]
+strategy = "cma-es"
+[evolve.axes]
+rat = { log = [0.1, 1.0] }
+units = { integers = [1, 64] }
+rate = { log = [0.0, 1.0] }
+seed = [7]
+digits = [1, 2]
+evolve.sigma = [0.1, 0.2]
+"#,
+        "
+",
+    );
+}
+
+#[test]
+fn a_strategy_that_cannot_search_an_axis_is_refused_with_those_that_can() {
+    refuses(
+        r#"
+pipeline = "functions"
+[evolve]
+strategy = "cma-es"
+[evolve.axes]
+x0 = { linear = [-1.0, 1.0] }
+function = ["sphere", "ellipsoid", "rosenbrock"]
+"#,
+        "
+",
+    );
+    refuses(
+        r#"
+pipeline = "functions"
+[evolve]
+strategy = "xnes"
+[evolve.axes]
+rotated = [true, false]
+"#,
+        "
+",
+    );
+}
+
+#[test]
+fn an_axis_is_searched_or_swept_and_lies_in_the_candidate() {
+    refuses(
+        r#"
+pipeline = "functions"
+[evolve]
+strategy = "random"
+[evolve.axes]
+noise = { linear = [0.0, 1.0] }
+x10 = { linear = [0.0, 1.0] }
+[sweep]
+design = "grid"
+[sweep.axes]
+noise = [0.0, 0.1]
+"#,
+        "
+",
+    );
+    refuses(
+        r#"
+pipeline = "functions"
+[evolve]
+strategy = "random"
+[evolve.axes]
+"#,
+        "
+",
+    );
+}
+
+/// A start is a point of the space: from 0 to 1 along each axis.
+#[test]
+fn a_start_among_axes_has_a_number_from_0_to_1_for_each() {
+    refuses(
+        r#"
+pipeline = "functions"
+[evolve]
+strategy = "cma-es"
+start = [0.5, 3.0]
+[evolve.axes]
+x0 = { linear = [-5.0, 5.0] }
+noise = { linear = [0.0, 1.0] }
+"#,
+        "
+",
     );
 }

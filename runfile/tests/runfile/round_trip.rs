@@ -50,6 +50,7 @@ impl Draws {
         let mut out = String::new();
         let kind = self.below(3);
         let (evolves, sweeps) = (kind != 0, kind != 1);
+        let searches_axes = evolves && !self.often();
         let mut line = |yes: bool, text: String| {
             if yes {
                 out.push_str(&text);
@@ -63,33 +64,39 @@ impl Draws {
         line(self.often(), format!("objective = \"{}\"", self.pick(&["value", "-value", "distance"])));
         let dimension = 1 + self.below(9);
         line(true, format!("[config]\ndimension = {dimension}"));
-        line(self.often(), format!("rotated = {}", self.pick(&["true", "false"])));
+        line(!searches_axes && self.often(), format!("rotated = {}", self.pick(&["true", "false"])));
         let strategy_is_axis = sweeps && !self.often();
         let mut start_is_axis = false;
         if evolves {
             line(true, "[evolve]".to_owned());
-            line(!strategy_is_axis, format!("strategy = \"{}\"", self.pick(&["cma-es", "random"])));
+            let strategies = if searches_axes && !sweeps { ["ga", "random"] } else { ["cma-es", "random"] };
+            line(!strategy_is_axis, format!("strategy = \"{}\"", self.pick(&strategies)));
             line(!sweeps && self.often(), format!("population = {}", 3 + self.below(60)));
             line(self.often(), format!("generations = {}", 1 + self.below(500)));
-            line(!sweeps && self.often(), format!("sigma = 0.{}", 1 + self.below(9)));
+            line(!sweeps && !searches_axes && self.often(), format!("sigma = 0.{}", 1 + self.below(9)));
             let start: Vec<String> = (0..dimension).map(|_| self.number()).collect();
             let start = [
                 format!("[{}]", start.join(", ")),
                 format!("{{ uniform = [-{}, 4.{}] }}", self.number(), 1 + self.below(9)),
             ][usize::from(!self.often())]
             .clone();
-            start_is_axis = sweeps && !self.often();
-            line(!start_is_axis && self.often(), format!("start = {start}"));
+            start_is_axis = sweeps && !searches_axes && !self.often();
+            line(!start_is_axis && !searches_axes && self.often(), format!("start = {start}"));
             line(self.often(), format!("trial_seeds = \"{}\"", self.pick(&["fresh", "per-generation", "fixed"])));
             let evaluations =
                 if self.often() { String::new() } else { format!(", evaluations = {}", self.below(9) + 1) };
             line(self.often(), format!("stop = {{ objective = -{}{evaluations} }}", self.number()));
+            let values = self.pick(&["{ linear = [-1, 1] }", "{ log = [0.1, 1.0], points = 4 }", "[0.5, 1, 2]"]);
+            let element = self.below(dimension);
+            line(searches_axes, format!("[evolve.axes]\nrotated = [true, false]\nx{element} = {values}"));
+            line(searches_axes && !sweeps, "function = [\"sphere\", \"ellipsoid\", \"rosenbrock\"]".to_owned());
         }
         if sweeps {
             let design = self.pick(&["grid", "random", "latin-hypercube", "sobol"]);
             let samples = design != "grid";
             line(true, format!("[sweep]\ndesign = \"{design}\""));
             line(samples, format!("points = {}", 1 + self.below(2000)));
+            line(design == "latin-hypercube" && !self.often(), "criterion = \"maximin\"".to_owned());
             line(true, format!("[sweep.axes]\nnoise = {}", self.axis(samples)));
             line(evolves && strategy_is_axis, "evolve.strategy = [\"random\", \"cma-es\"]".to_owned());
             line(
@@ -99,7 +106,12 @@ impl Draws {
             line(evolves && self.often(), "\"evolve.population\" = { integers = [4, 20] }".to_owned());
             line(start_is_axis, format!("\"evolve.start\" = [{}, 0.25]", self.number()));
             line(!evolves, format!("x{} = {}", self.below(dimension), self.axis(samples)));
-            line(self.often(), format!("function = [\"{}\"]", self.pick(&["sphere", "ellipsoid", "rosenbrock"])));
+            let function = self.pick(&["sphere", "ellipsoid", "rosenbrock"]);
+            let has_function = self.often();
+            line(has_function, format!("function = [\"{function}\"]"));
+            let forms = ["{ values = [true, false], when", "{ values = true, when"];
+            let rotated = format!("rotated = {} = {{ function = \"{function}\" }} }}", self.pick(&forms));
+            line(has_function && self.often(), rotated);
         }
         line(true, "[limits]".to_owned());
         line(self.often(), format!("timeout = \"{}ms\"", 1 + self.below(u32::MAX - 1)));

@@ -65,3 +65,19 @@ fn a_sweep_of_many_points_has_about_64_parts() {
     );
     assert_eq!((shape.trials, shape.part_rows, shape.parts), (10_000_000, 156_250, 64));
 }
+
+#[test]
+fn a_grid_with_conditions_has_as_many_points_as_its_branches_together() {
+    let shape = shape(
+        "pipeline = \"functions\"\n[sweep]\ndesign = \"grid\"\n[sweep.axes]\n\
+         function = [\"sphere\", \"ellipsoid\", \"rosenbrock\"]\n\
+         rotated = { values = [true, false], when = { function = [\"ellipsoid\", \"rosenbrock\"] } }\n\
+         noise = { log = [0.1, 1.0], points = 5, when = { rotated = true } }\nx0 = [0.0, 1.0]\n",
+    );
+    // The sphere alone; each of the others rotated with five noises, or not.
+    assert_eq!((shape.candidates, shape.trials), (2 * (1 + 6 + 6), 26));
+    let branches: Vec<String> = shape.branches.iter().map(|b| format!("{} {} {}", b.axis, b.value, b.points)).collect();
+    assert_eq!(branches, ["function \"sphere\" 2", "function \"ellipsoid\" 12", "function \"rosenbrock\" 12"]);
+    let conditional: Vec<&str> = shape.columns.iter().filter(|c| c.conditional).map(|c| c.name.as_str()).collect();
+    assert_eq!(conditional, ["rotated", "noise"]);
+}

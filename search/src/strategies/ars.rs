@@ -10,6 +10,7 @@
 use tumble_domain::Fitness;
 
 use super::frame::Frame;
+use super::memory::Numbers;
 use super::vectors::{add, squares};
 use super::{Entry, Order, SIGMA_BOUNDS, four_plus_three_ln, integer, number, seal, snapshot_of};
 use crate::codec::{Reader, Writer};
@@ -23,6 +24,7 @@ const NAME: &str = "ars";
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |dimension, _| 2 * four_plus_three_ln(dimension),
+    memory: |n, _, _| Numbers { state: n, proposal: n, scratch: n },
     build: |order| Ok(Box::new(Ars::try_new(order)?)),
     restore: |from| Ok(Box::new(Ars::restore(from)?)),
 };
@@ -35,6 +37,7 @@ fn describe() -> StrategyDescription {
                  should suit the scale of the candidate; returns count as they are, so one outlier moves a step",
         source: "Mania, Guy, Recht, arXiv:1803.07055, version V1-t; modestyachts/ARS",
         cost: "O(λ n) time and O(n) memory for a generation",
+        memory: "state n, proposal n, an update n more",
         population: "2 (4 + ⌊3 ln n⌋), a pair for each direction; always even",
         parameters: vec![
             number("sigma", Some(0.03), SIGMA_BOUNDS, "width of the perturbations, ν in the paper; it stays as it is"),

@@ -22,6 +22,7 @@ use self::constants::Constants;
 use self::restarts::Restarts;
 use self::stops::{Stops, Tolerances};
 use super::frame::unfolded;
+use super::memory::Numbers;
 use super::{Entry, Order, POPULATION_MAX, SIGMA_BOUNDS, flag, four_plus_three_ln, integer, number, seal, snapshot_of};
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
@@ -49,6 +50,7 @@ const SIGMA_LIMITS: (f64, f64) = (1e-140, 1e140);
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |dimension, _| four_plus_three_ln(dimension),
+    memory: |n, _, _| Numbers { state: 2 * n * n + 4 * n, proposal: n * n + n, scratch: 3 * n * n + 7 * n },
     build: |order| {
         let run = CmaEs::try_new(&order)?;
         Ok(match Restarts::of(&order, run.clone()) {
@@ -71,6 +73,7 @@ fn describe() -> StrategyDescription {
                  searched with a margin",
         source: "Hansen, arXiv:1604.00772; pycma 4.5.0; Hamano et al., arXiv:2205.13482 (margin)",
         cost: "O(λ n²) time for a generation, O(n³) every n/10 generations or so, O(n²) memory",
+        memory: "state 2 n² + 4 n, proposal n² + n, an update 3 n² + 7 n more",
         population: "4 + ⌊3 ln n⌋",
         parameters: [
             vec![
@@ -156,7 +159,7 @@ impl CmaEs {
             let gigabytes = 3.0 * 8.0 * (n as f64) * (n as f64) / 1e9;
             return Err(StrategyError::Setting(format!(
                 "cma-es would need {gigabytes:.1} GB for its matrices of {n} × {n}; it takes at most {DIMENSION_MAX} \
-                 numbers: use open-ai-es"
+                 numbers: use sep-cma-es, lm-ma-es, snes or open-ai-es"
             )));
         }
         if population < POPULATION_MIN {

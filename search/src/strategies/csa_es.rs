@@ -10,6 +10,7 @@ use tumble_domain::Fitness;
 use super::cumulation::Cumulation;
 use super::ending::Ending;
 use super::frame::{Frame, read_deviation, sigma_parameter};
+use super::memory::Numbers;
 use super::recombination::Weights;
 use super::vectors::{add, all_finite};
 use super::{Entry, Order, four_plus_three_ln, seal, snapshot_of};
@@ -27,6 +28,7 @@ const POPULATION_MIN: u32 = 2;
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |dimension, _| four_plus_three_ln(dimension),
+    memory: |n, _, _| Numbers { state: 2 * n, proposal: n, scratch: 3 * n },
     build: |order| Ok(Box::new(CsaEs::try_new(order)?)),
     restore: |from| Ok(Box::new(CsaEs::restore(from)?)),
 };
@@ -39,6 +41,7 @@ fn describe() -> StrategyDescription {
                  the covariance matrix is worth is the difference; slow where axes differ in scale",
         source: "Ostermeier, Gawelczyk, Hansen, PPSN III (1994); Hansen, arXiv:1604.00772",
         cost: "O(λ n) time and O(n) memory for a generation",
+        memory: "state 2 n, proposal n, an update 3 n more",
         population: "4 + ⌊3 ln n⌋",
         parameters: [sigma_parameter()].into_iter().chain(Ending::parameters()).collect(),
     }

@@ -11,6 +11,7 @@ use tumble_domain::Fitness;
 
 use super::frame::Frame;
 use super::members::{self, Members, choose, dice};
+use super::memory::Numbers;
 use super::{Entry, Order, number, seal, snapshot_of};
 use crate::codec::{Reader, Writer};
 use crate::proposal::{Law, Proposal};
@@ -25,6 +26,7 @@ const POPULATION_MIN: u32 = 4;
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |dimension, _| (5 * dimension.min(100) as u32).max(20),
+    memory: |n, l, _| Numbers { state: l * n, proposal: l * n, scratch: l * n },
     build: |order| Ok(Box::new(DifferentialEvolution::try_new(order)?)),
     restore: |from| Ok(Box::new(DifferentialEvolution::restore(from)?)),
 };
@@ -38,6 +40,7 @@ fn describe() -> StrategyDescription {
                  what once scored well, so average away noise with replicates; it is slow on curved valleys",
         source: "Storn, Price, Journal of Global Optimization 11 (1997)",
         cost: "O(λ n) time and memory for a generation; a proposal is 8 λ n bytes",
+        memory: "state, proposal and an update λ n each",
         population: "5 n, at least 20 and at most 500",
         parameters: vec![
             members::sigma(),

@@ -11,6 +11,7 @@
 use tumble_domain::Fitness;
 
 use super::frame::Frame;
+use super::memory::Numbers;
 use super::optimiser::Optimiser;
 use super::{Entry, Order, SIGMA_BOUNDS, flag, integer, number, seal, snapshot_of, word};
 use crate::codec::{Reader, Writer};
@@ -26,6 +27,10 @@ const POPULATION: u32 = 64;
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |_, _| POPULATION,
+    memory: |n, _, settings| {
+        let kept = if settings.word("optimiser") == "sgd" { 2 * n } else { 3 * n };
+        Numbers { state: kept, proposal: n, scratch: kept + n }
+    },
     build: |order| Ok(Box::new(Eggroll::try_new(order)?)),
     restore: |from| Ok(Box::new(Eggroll::restore(from)?)),
 };
@@ -80,6 +85,7 @@ fn describe() -> StrategyDescription {
         source: "Sarkar et al., arXiv:2511.16652; ESHyperscale/HyperscaleES",
         cost: "for a matrix of m × n: O((m + n) r) noise for each candidate and again for the step, whose sum takes \
                O(λ m n r) time; O(m n) memory, three times that with Adam, whatever λ",
+        memory: "state 2 n (3 n for adam), proposal n, an update 3 n (4 n) more",
         population: "64; even unless `antithetic` is off, and thousands pay for large networks",
         parameters,
     }

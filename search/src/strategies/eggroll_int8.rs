@@ -17,6 +17,7 @@ use tumble_domain::Fitness;
 
 use super::eggroll::noise_generation;
 use super::frame::Frame;
+use super::memory::Numbers;
 use super::{Entry, Order, flag, integer, number, seal, snapshot_of};
 use crate::codec::{Reader, Writer};
 use crate::noise;
@@ -36,6 +37,7 @@ const WEIGHT_MAX: f64 = 127.0;
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |_, _| POPULATION,
+    memory: |n, _, _| Numbers { state: n, proposal: n, scratch: n },
     build: |order| Ok(Box::new(EggrollInt8::try_new(order)?)),
     restore: |from| Ok(Box::new(EggrollInt8::restore(from)?)),
 };
@@ -52,6 +54,7 @@ fn describe() -> StrategyDescription {
         source: "Sarkar et al., arXiv:2511.16652, appendices G to I; ESHyperscale/nano-egg",
         cost: "for a matrix of m × n: O((m + n) r) noise for each pair and again for the step, whose sum takes O(λ m n r) \
                time; a byte for each weight on the way to workers, eight in memory, whatever λ",
+        memory: "state n, proposal n, an update n more",
         population: "256; always even",
         parameters: vec![
             integer("rank", Some(1), (1.0, f64::from(RANK_MAX)), "r, columns of A and B"),

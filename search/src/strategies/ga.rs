@@ -13,6 +13,7 @@ use tumble_domain::Fitness;
 
 use super::frame::{Frame, unfolded};
 use super::members::{self, NUMBERS_MAX};
+use super::memory::Numbers;
 use super::{Entry, Order, integer, number, seal, snapshot_of};
 use crate::codec::{Reader, Writer};
 use crate::proposal::{Law, Offspring, Proposal};
@@ -30,6 +31,10 @@ const MUTATION_PART: f64 = 0.03;
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |_, _| POPULATION,
+    memory: |n, population, settings| {
+        let parents = settings.count("parents").unwrap_or((population / 10).max(2));
+        Numbers { state: (parents + 1) * n, proposal: parents * n, scratch: (parents + 1) * n }
+    },
     build: |order| Ok(Box::new(Ga::try_new(order)?)),
     restore: |from| Ok(Box::new(Ga::restore(from)?)),
 };
@@ -42,6 +47,7 @@ fn describe() -> StrategyDescription {
                  schedule, not the landscape, so it needs far more evaluations than cma-es on smooth ones",
         source: "Such et al., arXiv:1712.06567; Syswerda, ICGA 1989; hardmaru/estool",
         cost: "O(λ n) time for a generation, O(T n) memory; a proposal is 8 T n bytes for T parents",
+        memory: "state (T + 1) n, proposal T n, an update (T + 1) n more, for T `parents`",
         population: "100, whatever the dimension",
         parameters: vec![
             members::sigma(),

@@ -11,6 +11,7 @@ use tumble_domain::Fitness;
 
 use super::ending::Ending;
 use super::frame::{Frame, read_deviation, sigma_parameter};
+use super::memory::Numbers;
 use super::recombination::Weights;
 use super::vectors::{add, all_finite, blend, squares};
 use super::{Entry, Order, four_plus_three_ln, integer, seal, snapshot_of};
@@ -31,6 +32,10 @@ const MEMORY_MAX: usize = 1 << 28;
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |dimension, _| four_plus_three_ln(dimension),
+    memory: |n, _, settings| {
+        let k = settings.count("directions").unwrap_or_else(|| u64::from(four_plus_three_ln(n as usize)));
+        Numbers { state: (k + 2) * n, proposal: (k + 1) * n, scratch: (k + 5) * n }
+    },
     build: |order| Ok(Box::new(LmMaEs::try_new(order)?)),
     restore: |from| Ok(Box::new(LmMaEs::restore(from)?)),
 };
@@ -50,6 +55,7 @@ fn describe() -> StrategyDescription {
                  and on separable problems sep-cma-es does",
         source: "Loshchilov, Glasmachers, Beyer, arXiv:1705.06693",
         cost: "O(λ n ln n) time and O(n ln n) memory for a generation",
+        memory: "state (k + 2) n, proposal (k + 1) n, an update (k + 5) n more, for k `directions`",
         population: "4 + ⌊3 ln n⌋",
         parameters,
     }

@@ -15,6 +15,7 @@ use tumble_domain::Fitness;
 
 use super::ending::Ending;
 use super::frame::{Frame, read_deviation, sigma_parameter};
+use super::memory::Numbers;
 use super::recombination::Weights;
 use super::vectors::{add, all_finite};
 use super::{Entry, Order, Settings, four_plus_three_ln, integer, number, seal, snapshot_of};
@@ -36,6 +37,10 @@ const RUNS: (f64, f64) = (2.0, 4096.0);
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |dimension, settings| settings.default_number("runs") as u32 * four_plus_three_ln(dimension),
+    memory: |n, _, settings| {
+        let runs = settings.count("runs").unwrap_or(1);
+        Numbers { state: runs * n, proposal: runs * n, scratch: (runs + 2) * n }
+    },
     build: |order| Ok(Box::new(MetaEs::try_new(order)?)),
     restore: |from| Ok(Box::new(MetaEs::restore(from)?)),
 };
@@ -72,6 +77,7 @@ fn describe() -> StrategyDescription {
                  step, such as noise; costs several times the evaluations of csa-es; slow where axes differ in scale",
         source: "Rechenberg (1994); Beyer and Schwefel, Natural Computing 1 (2002); arXiv:2310.05377",
         cost: "O(λ n) time and O(λ' n) memory for a generation",
+        memory: "state and proposal R n each, an update (R + 2) n more, for R inner `runs`",
         population: "runs × (4 + ⌊3 ln n⌋); always a multiple of `runs`",
         parameters,
     }

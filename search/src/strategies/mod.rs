@@ -14,6 +14,7 @@ mod frame;
 mod ga;
 mod lm_ma_es;
 mod members;
+mod memory;
 mod meta_es;
 mod one_plus_one;
 mod open_ai_es;
@@ -35,6 +36,9 @@ mod xnes;
 mod yardstick;
 
 use std::sync::LazyLock;
+
+pub use self::memory::Memory;
+use self::memory::Numbers;
 
 use tumble_domain::nearest::nearest;
 use tumble_domain::seed::Stream;
@@ -59,6 +63,8 @@ struct Entry {
     describe: fn() -> StrategyDescription,
     /// The population when the run file is silent.
     population: fn(dimension: usize, settings: &Settings) -> u32,
+    /// What it holds for a dimension and a population.
+    memory: fn(dimension: u64, population: u64, settings: &Settings) -> Numbers,
     build: fn(order: Order) -> Result<Box<dyn Strategy>, StrategyError>,
     restore: fn(from: &mut Reader<'_>) -> Result<Box<dyn Strategy>, SnapshotError>,
 }
@@ -175,6 +181,15 @@ pub fn build(evolve: &Evolve, problem: &Problem) -> Result<Box<dyn Strategy>, St
     };
     let grains = divided(problem, description.name, &settings)?;
     (entry.build)(Order { seed: problem.seed, population, bounds, shapes, start, redraw, settings, grains })
+}
+
+/// How much memory the strategy that a run file asks for would take, without building it.
+pub fn memory(evolve: &Evolve, dimension: usize) -> Result<Memory, StrategyError> {
+    let (entry, description) = find(&evolve.strategy)?;
+    let settings = Settings::try_new(description, &evolve.settings)?;
+    let population = evolve.population.unwrap_or_else(|| (entry.population)(dimension, &settings));
+    let (n, population) = (dimension.min(DIMENSION_MAX) as u64, population.min(POPULATION_MAX));
+    Ok((entry.memory)(n, u64::from(population), &settings).bytes(n))
 }
 
 /// The strategy whose [`Strategy::snapshot`] these bytes are; it continues bit for bit.
@@ -370,6 +385,11 @@ impl Settings {
     /// A number that has a default.
     fn default_number(&self, name: &str) -> f64 {
         self.number(name).expect("the description gives this setting a default")
+    }
+
+    /// A whole number that is not negative, if it is set or has a default.
+    fn count(&self, name: &str) -> Option<u64> {
+        self.number(name).map(|count| count as u64)
     }
 
     fn flag(&self, name: &str) -> bool {

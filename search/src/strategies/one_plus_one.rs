@@ -12,6 +12,7 @@ use tumble_domain::Fitness;
 
 use super::ending::Ending;
 use super::frame::{Frame, read_deviation, sigma_parameter};
+use super::memory::Numbers;
 use super::vectors::all_finite;
 use super::{Entry, Order, seal, snapshot_of};
 use crate::codec::Reader;
@@ -26,6 +27,7 @@ const GROWTH: f64 = 1.5;
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |_, _| 1,
+    memory: |n, _, _| Numbers { state: n, proposal: n, scratch: n },
     build: |order| Ok(Box::new(OnePlusOne::try_new(order)?)),
     restore: |from| Ok(Box::new(OnePlusOne::restore(from)?)),
 };
@@ -38,6 +40,7 @@ fn describe() -> StrategyDescription {
                  uses one worker alone, believes a lucky noisy value for ever, and is slow where axes differ in scale",
         source: "Rechenberg (1973); Kern et al., Natural Computing 3 (2004)",
         cost: "O(n) time and memory for a generation",
+        memory: "state n, proposal n, an update n more",
         population: "1, always",
         parameters: [sigma_parameter()].into_iter().chain(Ending::parameters()).collect(),
     }

@@ -9,6 +9,7 @@
 
 use tumble_domain::{Fitness, Seed};
 
+use super::memory::Numbers;
 use super::optimiser::Optimiser;
 use super::vectors::add;
 use super::{Entry, Order, SIGMA_BOUNDS, four_plus_three_ln, number, seal, snapshot_of};
@@ -25,6 +26,10 @@ const NAME: &str = "open-ai-es";
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |dimension, _| 2 * four_plus_three_ln(dimension),
+    memory: |n, _, settings| {
+        let kept = if settings.word("optimiser") == "sgd" { 2 * n } else { 3 * n };
+        Numbers { state: kept, proposal: n, scratch: kept + n }
+    },
     build: |order| Ok(Box::new(OpenAiEs::try_new(order)?)),
     restore: |from| Ok(Box::new(OpenAiEs::restore(from)?)),
 };
@@ -38,6 +43,7 @@ fn describe() -> StrategyDescription {
                  candidate",
         source: "Salimans et al., arXiv:1703.03864; openai/evolution-strategies-starter",
         cost: "O(λ n) time and O(n) memory for a generation",
+        memory: "state 3 n (2 n for sgd), proposal n, an update 4 n (3 n) more",
         population: "2 (4 + ⌊3 ln n⌋); always even, and far more pays for noisy objectives",
         parameters: [
             number("sigma", Some(0.02), SIGMA_BOUNDS, "width of the perturbations; it stays as it is"),

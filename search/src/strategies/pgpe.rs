@@ -12,6 +12,7 @@ use tumble_domain::{Fitness, Parameter};
 
 use super::ending::Ending;
 use super::frame::{Frame, sigma_parameter};
+use super::memory::Numbers;
 use super::snes::{POPULATION_MIN, range, read_deviations};
 use super::vectors::{add, squares};
 use super::{Entry, Order, four_plus_three_ln, number, seal, snapshot_of};
@@ -27,6 +28,7 @@ const NAME: &str = "pgpe";
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |dimension, _| 2 * four_plus_three_ln(dimension),
+    memory: |n, _, _| Numbers { state: 3 * n, proposal: 2 * n, scratch: 2 * n },
     build: |order| Ok(Box::new(Pgpe::try_new(order)?)),
     restore: |from| Ok(Box::new(Pgpe::restore(from)?)),
 };
@@ -39,6 +41,7 @@ fn describe() -> StrategyDescription {
                  their own, so it circles around an optimum instead of closing in: for precision take snes or cma-es",
         source: "Sehnke et al., Neural Networks 23 (2010); Toklu et al., PPSN 2020; EvoTorch",
         cost: "O(λ n) time and O(n) memory for a generation",
+        memory: "state 3 n, proposal 2 n, an update 2 n more",
         population: "2 (4 + ⌊3 ln n⌋); always even, and far more pays for noisy objectives",
         parameters: parameters(),
     }

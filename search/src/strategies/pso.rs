@@ -12,6 +12,7 @@ use tumble_domain::Fitness;
 
 use super::frame::Frame;
 use super::members::{self, Members, dice};
+use super::memory::Numbers;
 use super::{Entry, Order, number, seal, snapshot_of};
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
@@ -31,6 +32,7 @@ pub(super) const ATTRACTION: f64 = 0.5 + std::f64::consts::LN_2;
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |_, _| POPULATION,
+    memory: |n, l, _| Numbers { state: 3 * l * n, proposal: l * n, scratch: n },
     build: |order| Ok(Box::new(Pso::try_new(order)?)),
     restore: |from| Ok(Box::new(Pso::restore(from)?)),
 };
@@ -43,6 +45,7 @@ fn describe() -> StrategyDescription {
                  valleys; it keeps what once scored well, so average away noise with replicates",
         source: "Kennedy, Eberhart, ICNN 1995; Clerc, hal-00764996 (constants)",
         cost: "O(λ n) time and memory for a generation; a proposal is 8 λ n bytes",
+        memory: "state 3 λ n, proposal λ n, an update n more",
         population: "40, whatever the dimension",
         parameters: vec![
             members::sigma(),

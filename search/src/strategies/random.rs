@@ -5,6 +5,7 @@
 use tumble_domain::{Fitness, Seed};
 
 use super::frame::unfolded;
+use super::memory::Numbers;
 use super::{Entry, Order, SIGMA_BOUNDS, number, seal, snapshot_of};
 use crate::bounds::Bounds;
 use crate::codec::Reader;
@@ -21,6 +22,7 @@ const POPULATION: u32 = 64;
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |_, _| POPULATION,
+    memory: |n, _, _| Numbers { state: n, proposal: n, scratch: 0 },
     build: |order| Ok(Box::new(Random::new(order))),
     restore: |from| Ok(Box::new(Random::restore(from)?)),
 };
@@ -32,6 +34,7 @@ fn describe() -> StrategyDescription {
         advice: "a baseline; also right when a handful of settings matter and nothing is known of the landscape",
         source: "Brooks, Operations Research 6 (1958)",
         cost: "O(λ n) time and O(n) memory for a generation",
+        memory: "state n and proposal n around a start, nothing over bounds",
         population: "64, whatever the dimension",
         parameters: vec![number(
             "sigma",

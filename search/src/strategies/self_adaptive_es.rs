@@ -12,6 +12,7 @@ use tumble_domain::{Fitness, Parameter};
 
 use super::ending::Ending;
 use super::frame::{Frame, read_deviation, sigma_parameter};
+use super::memory::Numbers;
 use super::vectors::{add, all_finite};
 use super::{Entry, Order, SIGMA_BOUNDS, Settings, integer, number, seal, snapshot_of, word};
 use crate::codec::Reader;
@@ -33,6 +34,13 @@ const PARENTS_MAX: u32 = 1 << 16;
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |_, _| POPULATION,
+    memory: |n, population, settings| {
+        let parents = Kind::parents_max(settings, population as u32);
+        let width = if settings.word("step_sizes") == "each" { n } else { 1 };
+        let all = u64::from(parents) * (n + width);
+        let sent = if settings.word("recombination") == "intermediate" { n + width } else { all };
+        Numbers { state: all, proposal: sent, scratch: 2 * all }
+    },
     build: |order| Ok(Box::new(SelfAdaptiveEs::try_new(order)?)),
     restore: |from| Ok(Box::new(SelfAdaptiveEs::restore(from)?)),
 };
@@ -71,6 +79,8 @@ fn describe() -> StrategyDescription {
                  times the parents, and more evaluations than csa-es or sep-cma-es; learns scales but no directions",
         source: "Beyer and Schwefel, Natural Computing 1 (2002)",
         cost: "O((λ + μ) n) time and O(μ n) memory for a generation",
+        memory: "state μ (n + s), proposal as much (n + s for intermediate), an update 2 μ (n + s) more, for μ `parents` of s step \
+                 sizes each, 1 or n",
         population: "100, whatever the dimension",
         parameters,
     }
@@ -258,12 +268,17 @@ impl SelfAdaptiveEs {
 }
 
 impl Kind {
-    fn try_new(settings: &Settings, population: u32) -> Result<Kind, StrategyError> {
-        let plus = settings.word("selection") == "plus";
-        let parents_max = match settings.number("parents") {
+    /// μ: what the run file says, else the best seventh.
+    fn parents_max(settings: &Settings, population: u32) -> u32 {
+        match settings.number("parents") {
             Some(parents) => parents as u32,
             None => ((PARENTS_PART * f64::from(population)).floor() as u32).clamp(1, PARENTS_MAX),
-        };
+        }
+    }
+
+    fn try_new(settings: &Settings, population: u32) -> Result<Kind, StrategyError> {
+        let plus = settings.word("selection") == "plus";
+        let parents_max = Kind::parents_max(settings, population);
         if !plus && parents_max >= population {
             return Err(StrategyError::Setting(format!(
                 "`population` is {population}, but to select `parents` = {parents_max} of it by comma there must be more, \

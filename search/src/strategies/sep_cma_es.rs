@@ -12,6 +12,7 @@ use tumble_domain::Fitness;
 use super::cumulation::Cumulation;
 use super::ending::Ending;
 use super::frame::{Frame, read_deviation, sigma_parameter};
+use super::memory::Numbers;
 use super::recombination::Weights;
 use super::vectors::{add, all_finite, blend, squares};
 use super::{Entry, Order, four_plus_three_ln, seal, snapshot_of};
@@ -33,6 +34,7 @@ const VARIANCE_LIMITS: (f64, f64) = (1e-200, 1e200);
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |dimension, _| four_plus_three_ln(dimension),
+    memory: |n, _, _| Numbers { state: 4 * n, proposal: 2 * n, scratch: 5 * n },
     build: |order| Ok(Box::new(SepCmaEs::try_new(order)?)),
     restore: |from| Ok(Box::new(SepCmaEs::restore(from)?)),
 };
@@ -45,6 +47,7 @@ fn describe() -> StrategyDescription {
                  faster than cma-es; fails where elements depend on each other: take cma-es, or lm-ma-es above a thousand",
         source: "Ros and Hansen, PPSN X (2008); cmaes 0.13.1, `_sepcma.py`",
         cost: "O(λ n) time and O(n) memory for a generation",
+        memory: "state 4 n, proposal 2 n, an update 5 n more",
         population: "4 + ⌊3 ln n⌋",
         parameters: [sigma_parameter()].into_iter().chain(Ending::parameters()).collect(),
     }

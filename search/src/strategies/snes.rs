@@ -10,6 +10,7 @@ use tumble_domain::Fitness;
 
 use super::ending::Ending;
 use super::frame::{Frame, read_deviation, sigma_parameter};
+use super::memory::Numbers;
 use super::vectors::add;
 use super::{Entry, Order, four_plus_three_ln, number, seal, snapshot_of};
 use crate::codec::{Reader, Writer};
@@ -27,6 +28,7 @@ pub(super) const POPULATION_MIN: u32 = 2;
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |dimension, _| four_plus_three_ln(dimension),
+    memory: |n, _, _| Numbers { state: 2 * n, proposal: 2 * n, scratch: 0 },
     build: |order| Ok(Box::new(Snes::try_new(order)?)),
     restore: |from| Ok(Box::new(Snes::restore(from)?)),
 };
@@ -41,6 +43,7 @@ fn describe() -> StrategyDescription {
                  where they do, such as on a rotated ellipsoid: there take cma-es or xnes",
         source: "Wierstra et al., JMLR 15 (2014), algorithm 6",
         cost: "O(λ n) time and O(n) memory for a generation",
+        memory: "state 2 n, proposal 2 n, an update nothing more",
         population: "4 + ⌊3 ln n⌋",
         parameters: [sigma_parameter(), sigma_rate].into_iter().chain(Ending::parameters()).collect(),
     }

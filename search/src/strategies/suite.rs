@@ -240,6 +240,43 @@ const GOLDEN: &[(&str, &str, &str)] = &[
     ("tlbo-pso", "598538f81e142e210fa4404d02941053", "0f9a526008eb7a82cf02ab95d1e27ed1"),
 ];
 
+/// The bytes of snapshots and proposals are what is held but for a few counts, so the formulas are not off by a vector.
+#[test]
+fn state_and_proposal_take_as_much_memory_as_the_strategy_says() {
+    for description in all() {
+        let quadratic = matches!(description.name, "cma-es" | "xnes");
+        let dimension = if quadratic { 150 } else { 2000 };
+        let mut orders = vec![evolve(description.name, dozen(description.name), vec![])];
+        let set = |name: &str, value: Value| evolve(description.name, Some(60), vec![(name.to_owned(), value)]);
+        match description.name {
+            "lm-ma-es" => orders.push(set("directions", Value::Integer(7))),
+            "open-ai-es" => orders.push(set("optimiser", Value::text("sgd"))),
+            "self-adaptive-es" => orders.push(set("step_sizes", Value::text("each"))),
+            "ga" => orders.push(set("parents", Value::Integer(9))),
+            "meta-es" => orders.push(set("runs", Value::Integer(5))),
+            _ => orders.push(evolve(description.name, dozen(description.name).map(|n| (5 * n).max(1)), vec![])),
+        }
+        for order in orders.into_iter().filter(|order| order.population != Some(5)) {
+            let mut strategy = build(&order, &Problem { dimension, ..problem(None) }).unwrap();
+            // Until every direction of lm-ma-es is in use.
+            for generation in 0..30 {
+                let fitness = |i: u32| Fitness::Scored(f64::from((i * 7 + generation) % 12));
+                strategy.tell(&(0..strategy.population()).map(fitness).collect::<Vec<_>>());
+            }
+            let told = memory(&order, dimension).unwrap();
+            for (what, said, held) in [
+                ("state", told.state, strategy.snapshot().len()),
+                ("proposal", told.proposal, strategy.ask().encode().len()),
+            ] {
+                let part = said as f64 / held as f64;
+                assert!((0.9..1.1).contains(&part), "{order:?}: {what} has {held} bytes, not {said}");
+            }
+            assert_eq!(told.candidate, 8 * dimension as u64);
+            assert!(told.coordinator() >= told.state + 2 * told.proposal + told.scratch);
+        }
+    }
+}
+
 /// The threads of the process are set while other tests run, which is the point: nothing depends on them.
 #[test]
 fn one_two_and_seven_threads_lead_to_the_same_state() {

@@ -15,6 +15,7 @@ use tumble_domain::Fitness;
 
 use super::frame::Frame;
 use super::members::{self, Members, choose, dice};
+use super::memory::Numbers;
 use super::{Entry, Order, seal, snapshot_of};
 use crate::codec::{Reader, Writer};
 use crate::proposal::{Law, Proposal};
@@ -31,6 +32,7 @@ pub(super) const POPULATION_MIN: u32 = 2;
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |_, _| POPULATION,
+    memory: |n, l, _| Numbers { state: l * n, proposal: l * n, scratch: l * n + n },
     build: |order| Ok(Box::new(Tlbo::try_new(order)?)),
     restore: |from| Ok(Box::new(Tlbo::restore(from)?)),
 };
@@ -45,6 +47,7 @@ fn describe() -> StrategyDescription {
                  two generations, a teacher and a learner phase, are what papers call one",
         source: "Rao, Savsani, Vakharia, Computer-Aided Design 43 (2011)",
         cost: "O(λ n) time and memory for a generation; a proposal is 8 λ n bytes",
+        memory: "state λ n, proposal λ n, an update λ n more",
         population: "50, whatever the dimension",
         parameters: vec![members::sigma(), members::tolx()],
     }

@@ -20,6 +20,7 @@ use tumble_domain::Fitness;
 
 use super::frame::Frame;
 use super::members::{self, Members, choose, dice};
+use super::memory::Numbers;
 use super::pso::{ATTRACTION, INERTIA, moved};
 use super::tlbo::{POPULATION, POPULATION_MIN, Phase, keep_the_better, learn_from, teaching_factor};
 use super::{Entry, Order, number, seal, snapshot_of};
@@ -33,6 +34,7 @@ const NAME: &str = "tlbo-pso";
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |_, _| POPULATION,
+    memory: |n, l, _| Numbers { state: 2 * l * n, proposal: l * n, scratch: 2 * l * n + n },
     build: |order| Ok(Box::new(TlboPso::try_new(order)?)),
     restore: |from| Ok(Box::new(TlboPso::restore(from)?)),
 };
@@ -46,6 +48,7 @@ fn describe() -> StrategyDescription {
                  learner phase, are what papers call one",
         source: "after Hubálovský, Hubálovská, Matoušová, Biomimetics 9 (2024) 8",
         cost: "O(λ n) time and memory for a generation; a proposal is 8 λ n bytes",
+        memory: "state 2 λ n, proposal λ n, an update 2 λ n more",
         population: "50, whatever the dimension",
         parameters: vec![
             members::sigma(),

@@ -14,6 +14,7 @@ use tumble_domain::{Fitness, Parameter};
 
 use super::ending::Ending;
 use super::frame::{Frame, read_deviation, sigma_parameter};
+use super::memory::Numbers;
 use super::snes::{POPULATION_MIN, range};
 use super::vectors::{add, all_finite};
 use super::{Entry, Order, four_plus_three_ln, number, seal, snapshot_of};
@@ -32,6 +33,7 @@ const DIMENSION_MAX: usize = 1024;
 pub(super) const ENTRY: Entry = Entry {
     describe,
     population: |dimension, _| four_plus_three_ln(dimension),
+    memory: |n, _, _| Numbers { state: n * n + n, proposal: n * n + n, scratch: 5 * n * n + 5 * n },
     build: |order| Ok(Box::new(Xnes::try_new(order)?)),
     restore: |from| Ok(Box::new(Xnes::restore(from)?)),
 };
@@ -44,6 +46,7 @@ fn describe() -> StrategyDescription {
                  needs two to four times fewer evaluations",
         source: "Glasmachers et al., GECCO 2010; cmaes 0.13.1",
         cost: "O(λ n² + n³) time for a generation, O(n²) memory",
+        memory: "state n² + n, proposal n² + n, an update 5 n² + 5 n more",
         population: "4 + ⌊3 ln n⌋",
         parameters: [sigma_parameter(), rate("sigma_rate", "the step size"), rate("shape_rate", "the matrix of steps")]
             .into_iter()

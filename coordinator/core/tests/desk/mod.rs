@@ -103,8 +103,8 @@ pub(crate) fn evolution(population: u32, generations: u32) -> RunSpec {
         settings: vec![("sigma".into(), Value::Float(0.5))],
         start: Start::Everywhere(0.5),
         trial_seeds: TrialSeeds::Fresh,
-        stop: StopRule::default(),
         axes: Vec::new(),
+        stop: StopRule::default(),
     }))
 }
 
@@ -203,18 +203,31 @@ impl Desk {
     // Clients ---------------------------------------------------------------------------------------------------------
 
     pub(crate) fn submit(&mut self, spec: RunSpec) -> RunId {
+        let (submission, request) = (self.submission(spec), self.request());
+        let replies = self.event(Event::Submitted { request, submission: Box::new(submission) });
+        replies[0].run.clone()
+    }
+
+    /// Why a run is refused.
+    pub(crate) fn refusal(&mut self, spec: RunSpec) -> String {
+        let (submission, request) = (self.submission(spec), self.request());
+        let now = Timestamp { mono_ms: self.now_ms, unix_ms: self.now_ms };
+        let effects = self.core.handle(now, Event::Submitted { request, submission: Box::new(submission) });
+        let outgoing = effects.settle(|new| if new.is_empty() { Ok(()) } else { Err("a refusal leaves no record") });
+        let replies = outgoing.expect("nothing is recorded").replies;
+        replies[0].result.as_ref().expect_err("it is refused").to_string()
+    }
+
+    fn submission(&mut self, spec: RunSpec) -> Submission {
         self.runs += 1;
-        let submission = Submission {
+        Submission {
             run: RunId(format!("walk-{}", self.runs).into()),
             key: self.runs.to_string(),
             spec: Arc::new(spec),
             pipeline: Arc::new(pipeline()),
             run_toml: "".into(),
             folder: PathBuf::new(),
-        };
-        let request = self.request();
-        let replies = self.event(Event::Submitted { request, submission: Box::new(submission) });
-        replies[0].run.clone()
+        }
     }
 
     fn request(&mut self) -> RequestId {

@@ -1,0 +1,98 @@
+//! How much memory there is for strategies, and whether a run fits.
+
+use std::path::Path;
+
+use tumble_runfile::Understood;
+use tumble_search::memory::{Need, Place};
+
+use crate::exit::Failure;
+
+/// What strategies may need in this process: what the user says, else what there is.
+pub(crate) fn limit(given: Option<u64>) -> u64 {
+    given.or_else(available).unwrap_or(u64::MAX)
+}
+
+/// The limits of a coordinator that may take so much.
+pub(crate) fn limits(given: Option<u64>) -> tumble_core::Limits {
+    tumble_core::Limits { memory_bytes_max: limit(given), ..tumble_core::Limits::default() }
+}
+
+/// Whether a run fits on this machine, with so many workers.
+pub(crate) fn check(understood: &Understood, workers: u64, given: Option<u64>) -> Result<(), Failure> {
+    let Some(need) = Need::of(&understood.spec, &understood.inner) else { return Ok(()) };
+    need.check(Place::Machine { workers }, limit(given)).map_err(Failure::usage)
+}
+
+/// The memory of this machine, or of the cgroup that this process is in where that is less.
+fn available() -> Option<u64> {
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
+    let group = std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| group_limit(&text));
+    machine.into_iter().chain(group).min()
+}
+
+/// `MemTotal` of /proc/meminfo, which counts in KiB.
+fn total(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// The least limit among a cgroup and those it lies in; both versions of cgroups are looked at.
+fn group_limit(cgroup: &str) -> Option<u64> {
+    let limits = cgroup.lines().flat_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let (root, file) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            _ if controllers.split(',').any(|c| c == "memory") => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            _ => return Vec::new(),
+        };
+        let inside = Path::new(root).join(path.trim_start_matches('/'));
+        inside.ancestors().take_while(|folder| folder.starts_with(root)).map(|folder| folder.join(file)).collect()
+    });
+    // Without a limit the file says `max`, which is no number.
+    limits.filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok()).min()
+}
+
+/// A number of bytes as people write it: `16G`, `512MiB`, `1000000`.
+pub(crate) fn parse(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no amount of memory: write one as `16G`, `512MiB` or `1000000`");
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(wrong()),
+    };
+    Ok((number * factor) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_of_memory_are_read_as_people_write_them() {
+        let read = ["16G", "1.5 GB", "512MiB", "1000", "2k", "0"].map(|text| parse(text).unwrap());
+        assert_eq!(read, [16_000_000_000, 1_500_000_000, 536_870_912, 1000, 2000, 0]);
+        for wrong in ["", "G", "-1", "16X", "1e400G", "NaN"] {
+            assert!(parse(wrong).unwrap_err().contains("no amount of memory"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_machine_and_its_groups_are_asked() {
+        assert_eq!(total("MemTotal:       24117248 kB\nMemFree: 1 kB\n"), Some(24_117_248 * 1024));
+        assert_eq!(total("nothing of the kind"), None);
+        assert_eq!(group_limit("nonsense\n1:cpu:/x\n"), None);
+        assert!(limit(None) > 1 << 20);
+        assert_eq!(limit(Some(7)), 7);
+    }
+}
