@@ -209,6 +209,14 @@ mod tests {
         let at = |axis, x| space.value(axis, x);
         assert_eq!([at(0, 0.0), at(0, 1.0)], [1e-4, 0.3].map(Value::Float));
         assert_eq!([at(3, 0.0), at(3, 1.0)], [0.1, 0.7].map(Value::Float));
+        // Most ends are missed by a digit where they are computed.
+        for digits in 1..200 {
+            let (from, to) = (f64::from(digits) / 70.0, f64::from(digits) / 7.0 + 1e-3);
+            for values in [AxisValues::Linear { from, to, points: None }, AxisValues::Log { from, to, points: None }] {
+                let space = Space::try_new(&[axis("a", AxisTarget::Parameter(0), values)]).unwrap();
+                assert_eq!([0.0, 1.0].map(|x| space.value(0, x)), [from, to].map(Value::Float));
+            }
+        }
         for step in -50..=150 {
             let x = f64::from(step) / 100.0;
             assert!(matches!(at(0, x), Value::Float(rate) if (1e-4..=0.3).contains(&rate)));
