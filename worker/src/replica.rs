@@ -100,12 +100,11 @@ impl Step {
             }
             Step::Tell { generation, told, hash_after } => {
                 let fitness = Told::decode(&told).map_err(|error| drift(error.to_string()))?;
-                let here = |strategy: &Box<dyn Strategy>| {
-                    strategy.generation() == generation && strategy.population() as usize == fitness.candidates()
-                };
-                let Some(mut strategy) = strategy.filter(here) else {
-                    return Err(drift("what was told is of another generation".to_owned()));
-                };
+                let elsewhere = || drift("what was told is of another generation".to_owned());
+                let mut strategy = strategy.ok_or_else(elsewhere)?;
+                if strategy.generation() != generation || strategy.population() as usize != fitness.candidates() {
+                    return Err(elsewhere());
+                }
                 strategy.tell(&fitness.fitness());
                 (strategy, hash_after)
             }
