@@ -469,7 +469,7 @@ mod tests {
 
     #[test]
     fn a_genome_of_tensors_is_as_long_as_all_of_them_wherever_a_sweep_takes_them() {
-        let of = |value, axes: &[Axis]| dimensions(&layers(), &[value], axes);
+        let of = |value, axes: &[Axis]| dimensions(&layers(), &[value], axes, &[]);
         let axis = |values| [Axis { name: "units".into(), target: AxisTarget::Parameter(0), values }];
         assert_eq!(of(Some(Value::Integer(4)), &[]), Some((28 + 16, 28 + 16)));
         let listed = axis(AxisValues::List(vec![Value::Integer(5), Value::Integer(2), Value::Integer(3)]));
