@@ -268,6 +268,8 @@ fn state_and_proposal_take_as_much_memory_as_the_strategy_says() {
                 ("state", told.state, strategy.snapshot().len()),
                 ("proposal", told.proposal, strategy.ask().encode().len()),
             ] {
+                // Whole weights are written in a byte, and held in a double.
+                let held = if description.name == "eggroll-int8" { 8 * held } else { held };
                 let part = said as f64 / held as f64;
                 assert!((0.9..1.1).contains(&part), "{order:?}: {what} has {held} bytes, not {said}");
             }
