@@ -186,7 +186,8 @@ impl Proposal {
     pub fn piece(&self, index: u32, from: usize, into: &mut [f64]) {
         let within = from..from + into.len();
         assert!(within.end <= self.dimension(), "a piece lies within its candidate");
-        match &self.law {
+        // Of a stepped law as well, for `candidate`: coordinates of such laws are divided where they are held in bounds.
+        match self.parts().0 {
             Law::Isotropic { mean, sigma } => {
                 perturbation_from(self.seed, self.generation, index, from, into);
                 scale_and_shift(into, *sigma, &mean[within]);

@@ -424,7 +424,7 @@ mod tests {
     #[test]
     fn a_nested_evolution_goes_the_same_way_as_a_plain_one() {
         let (_, _, outcomes) = evaluated(
-            "name = \"a\"\npipeline = \"two-ways\"\n[evolve]\ngenerations = 2\npopulation = 4\nstrategy = \"eggroll\"\n\
+            "name = \"a\"\npipeline = \"two-ways\"\n[evolve]\ngenerations = 2\npopulation = 4\n\
              [sweep]\ndesign = \"list\"\n[sweep.axes]\n\"evolve.strategy\" = [\"eggroll\", \"open-ai-es\"]\n",
         );
         assert_eq!([outcomes.value(0, 0), outcomes.value(0, 1)], [1.0, 0.0]);

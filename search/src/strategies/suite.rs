@@ -257,7 +257,7 @@ fn state_and_proposal_take_as_much_memory_as_the_strategy_says() {
             _ => orders.push(evolve(description.name, dozen(description.name).map(|n| (5 * n).max(1)), vec![])),
         }
         for order in orders.into_iter().filter(|order| order.population != Some(5)) {
-            let mut strategy = build(&order, &Problem { dimension, ..problem(None) }).unwrap();
+            let mut strategy = build(&order, &Problem { dimension, shapes: vec![], ..problem(None) }).unwrap();
             // Until every direction of lm-ma-es is in use.
             for generation in 0..30 {
                 let fitness = |i: u32| Fitness::Scored(f64::from((i * 7 + generation) % 12));
@@ -268,6 +268,8 @@ fn state_and_proposal_take_as_much_memory_as_the_strategy_says() {
                 ("state", told.state, strategy.snapshot().len()),
                 ("proposal", told.proposal, strategy.ask().encode().len()),
             ] {
+                // Whole weights are written in a byte, and held in a double.
+                let held = if description.name == "eggroll-int8" { 8 * held } else { held };
                 let part = said as f64 / held as f64;
                 assert!((0.9..1.1).contains(&part), "{order:?}: {what} has {held} bytes, not {said}");
             }
