@@ -303,8 +303,7 @@ pub(crate) fn check_builds(
     axes: &[(Axis, At)],
     conditions: &[Condition],
     evolved: &[(Axis, At)],
-    dimension: u32,
-    bounds: Option<(f64, f64)>,
+    (dimension, bounds): (u32, Option<(f64, f64)>),
     notes: &mut Notes<'_>,
 ) {
     // The start was checked before, and its length may be another than the dimension built here.

@@ -81,7 +81,7 @@ pub(crate) fn understand(
                 // What it refuses is told when the strategy is built.
                 meant.evolve.population = formula.ok();
             }
-            evolve::check_builds(meant, found, &axes, &conditions, &evolved, dimensions.0, bounds, notes);
+            evolve::check_builds(meant, found, &axes, &conditions, &evolved, (dimensions.0, bounds), notes);
         }
     }
     let config: Vec<Value> = config.into_iter().collect::<Option<_>>()?;
