@@ -8,7 +8,7 @@ use tumble_domain::Seed;
 use tumble_domain::seed::Stream;
 
 pub use self::low_rank::{Factors, Perturbed};
-pub(crate) use self::low_rank::{Grain as NoiseKind, LowRank, RANK_MAX, TENSORS_MAX, WHOLE};
+pub(crate) use self::low_rank::{LowRank, NoiseKind, RANK_MAX, TENSORS_MAX, WHOLE};
 pub(crate) use self::mutants::{DEVIATION_LIMITS, Mutants};
 pub(crate) use self::offspring::Offspring;
 use crate::bounds::Bounds;

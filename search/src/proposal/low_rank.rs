@@ -43,7 +43,7 @@ pub(crate) const WHOLE: f64 = 16.0;
 
 /// What noise is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Grain {
+pub(crate) enum NoiseKind {
     /// Standard normal numbers.
     Normal,
     /// Sixteen times that, the fraction cut off: −69 to 69.
@@ -59,7 +59,7 @@ pub(crate) struct LowRank {
     /// r.
     pub(crate) rank: u32,
     pub(crate) sigma: f64,
-    pub(crate) grain: Grain,
+    pub(crate) noise_kind: NoiseKind,
     /// Candidates `2 p` and `2 p + 1` are the two signs of pair `p`.
     pub(crate) antithetic: bool,
     /// Vectors stay where they are.
@@ -86,8 +86,8 @@ impl LowRank {
 
     /// What A Bᵀ is multiplied by to be E.
     fn shrink(&self, shape: Shape) -> f64 {
-        match self.grain {
-            Grain::Normal if shape.is_matrix() => 1.0 / f64::from(self.rank).sqrt(),
+        match self.noise_kind {
+            NoiseKind::Normal if shape.is_matrix() => 1.0 / f64::from(self.rank).sqrt(),
             _ => 1.0,
         }
     }
@@ -111,7 +111,7 @@ impl LowRank {
     fn draw(&self, seed: Seed, tensor: u32, side: Side, member: u32, first: usize, into: &mut [f64]) {
         let address = [2 * tensor + side as u32, member, self.noise_generation];
         noise::normals_at(seed, Stream::Perturbation, address, first, into);
-        if self.grain == Grain::Whole {
+        if self.noise_kind == NoiseKind::Whole {
             into.iter_mut().for_each(|x| *x = (WHOLE * *x).trunc());
         }
     }
@@ -119,7 +119,7 @@ impl LowRank {
     /// The noise of a vector from element `first` on, a multiple of eight.
     fn draw_vector(&self, seed: Seed, tensor: u32, member: u32, first: usize, into: &mut [f64]) {
         self.draw(seed, tensor, Side::A, member, first, into);
-        if self.grain == Grain::Whole {
+        if self.noise_kind == NoiseKind::Whole {
             let mut other = vec![0.0; into.len()];
             self.draw(seed, tensor, Side::B, member, first, &mut other);
             into.iter_mut().zip(&other).for_each(|(x, y)| *x *= y);
@@ -234,9 +234,9 @@ impl LowRank {
     }
 
     pub(crate) fn write(&self, out: &mut Writer) {
-        out.u8(match self.grain {
-            Grain::Normal => 0,
-            Grain::Whole => 1,
+        out.u8(match self.noise_kind {
+            NoiseKind::Normal => 0,
+            NoiseKind::Whole => 1,
         });
         out.u32(self.rank);
         out.f64(self.sigma);
@@ -248,17 +248,17 @@ impl LowRank {
             out.u32(shape.rows);
             out.u32(shape.columns);
         }
-        match self.grain {
-            Grain::Normal => out.f64s(&self.mean),
+        match self.noise_kind {
+            NoiseKind::Normal => out.f64s(&self.mean),
             // One byte a weight, and so on its way to every worker.
-            Grain::Whole => self.mean.iter().for_each(|x| out.u8(*x as i8 as u8)),
+            NoiseKind::Whole => self.mean.iter().for_each(|x| out.u8(*x as i8 as u8)),
         }
     }
 
     pub(crate) fn read(from: &mut Reader<'_>, dimension: usize) -> Result<LowRank, SnapshotError> {
-        let grain = match from.u8()? {
-            0 => Grain::Normal,
-            1 => Grain::Whole,
+        let noise_kind = match from.u8()? {
+            0 => NoiseKind::Normal,
+            1 => NoiseKind::Whole,
             _ => return Err(SnapshotError::Damaged("the kind of noise is unknown")),
         };
         let rank = from.u32()?;
@@ -278,11 +278,11 @@ impl LowRank {
         {
             return Err(SnapshotError::Damaged("the rank or the tensors are out of range"));
         }
-        let mean = match grain {
-            Grain::Normal => from.finites(dimension)?,
-            Grain::Whole => from.raw(dimension)?.iter().map(|byte| f64::from(*byte as i8)).collect(),
+        let mean = match noise_kind {
+            NoiseKind::Normal => from.finites(dimension)?,
+            NoiseKind::Whole => from.raw(dimension)?.iter().map(|byte| f64::from(*byte as i8)).collect(),
         };
-        Ok(LowRank { mean, shapes, rank, sigma, grain, antithetic, freeze_vectors, noise_generation })
+        Ok(LowRank { mean, shapes, rank, sigma, noise_kind, antithetic, freeze_vectors, noise_generation })
     }
 }
 
@@ -411,14 +411,14 @@ mod tests {
         Shape { rows: 2, columns: 65 },
     ];
 
-    fn law(rank: u32, grain: Grain) -> LowRank {
+    fn law(rank: u32, noise_kind: NoiseKind) -> LowRank {
         let n = SHAPES.iter().map(|shape| shape.elements()).sum::<u64>() as usize;
         LowRank {
             mean: (0..n).map(|i| (i % 5) as f64 - 2.0).collect(),
             shapes: SHAPES.to_vec(),
             rank,
             sigma: 0.25,
-            grain,
+            noise_kind,
             antithetic: true,
             freeze_vectors: false,
             noise_generation: 3,
@@ -436,24 +436,26 @@ mod tests {
     }
 
     /// Numbers straight from the addresses that the head tells of.
-    fn drawn(tensor: u32, member: u32, count: usize, grain: Grain) -> Vec<f64> {
+    fn drawn(tensor: u32, member: u32, count: usize, noise_kind: NoiseKind) -> Vec<f64> {
         let mut made = vec![0.0; count];
         noise::normals(Seed(8), Stream::Perturbation, tensor, member, 3, &mut made);
-        match grain {
-            Grain::Normal => made,
-            Grain::Whole => made.into_iter().map(|z| f64::from((16.0 * z) as i8)).collect(),
+        match noise_kind {
+            NoiseKind::Normal => made,
+            NoiseKind::Whole => made.into_iter().map(|z| f64::from((16.0 * z) as i8)).collect(),
         }
     }
 
     /// E of one member, element by element as its definition reads.
-    fn perturbation(rank: usize, grain: Grain, member: u32) -> Vec<f64> {
+    fn perturbation(rank: usize, noise_kind: NoiseKind, member: u32) -> Vec<f64> {
         let mut e = Vec::new();
         for (t, shape) in (0..).zip(SHAPES) {
             let (rows, columns) = (shape.rows as usize, shape.columns as usize);
             if shape.is_matrix() {
-                let (a, b) =
-                    (drawn(2 * t, member, rows * rank, grain), drawn(2 * t + 1, member, columns * rank, grain));
-                let shrink = if grain == Grain::Normal { (rank as f64).sqrt() } else { 1.0 };
+                let (a, b) = (
+                    drawn(2 * t, member, rows * rank, noise_kind),
+                    drawn(2 * t + 1, member, columns * rank, noise_kind),
+                );
+                let shrink = if noise_kind == NoiseKind::Normal { (rank as f64).sqrt() } else { 1.0 };
                 for i in 0..rows {
                     e.extend(
                         (0..columns)
@@ -461,9 +463,11 @@ mod tests {
                     );
                 }
             } else {
-                let (a, b) =
-                    (drawn(2 * t, member, rows * columns, grain), drawn(2 * t + 1, member, rows * columns, grain));
-                e.extend(a.iter().zip(&b).map(|(a, b)| if grain == Grain::Normal { *a } else { a * b }));
+                let (a, b) = (
+                    drawn(2 * t, member, rows * columns, noise_kind),
+                    drawn(2 * t + 1, member, rows * columns, noise_kind),
+                );
+                e.extend(a.iter().zip(&b).map(|(a, b)| if noise_kind == NoiseKind::Normal { *a } else { a * b }));
             }
         }
         e
@@ -479,11 +483,11 @@ mod tests {
 
     #[test]
     fn a_candidate_is_its_mean_and_its_signed_noise_and_the_side_path_gives_the_same() {
-        for (rank, grain) in [(1, Grain::Normal), (4, Grain::Normal), (3, Grain::Whole)] {
-            let proposal = proposal(law(rank, grain));
+        for (rank, noise_kind) in [(1, NoiseKind::Normal), (4, NoiseKind::Normal), (3, NoiseKind::Whole)] {
+            let proposal = proposal(law(rank, noise_kind));
             let Law::LowRank(law) = &proposal.law else { unreachable!() };
             for index in [0, 1, 5] {
-                let e = perturbation(rank as usize, grain, index / 2);
+                let e = perturbation(rank as usize, noise_kind, index / 2);
                 let sign = if index % 2 == 0 { 1.0 } else { -1.0 };
                 let expected: Vec<f64> = law.mean.iter().zip(&e).map(|(m, e)| m + sign * 0.25 * e).collect();
                 let made = candidate(&proposal, index);
@@ -519,24 +523,28 @@ mod tests {
 
     #[test]
     fn a_weighted_sum_is_that_of_the_members_written_out() {
-        for (rank, grain) in
-            [(1, Grain::Normal), (3, Grain::Normal), (16, Grain::Normal), (1, Grain::Whole), (2, Grain::Whole)]
-        {
-            let law = law(rank, grain);
-            let weights: Vec<f64> = match grain {
-                Grain::Normal => (0..21).map(|p| libm::sin(f64::from(p))).collect(),
-                Grain::Whole => (0..21).map(|p| f64::from(p % 3 - 1)).collect(),
+        for (rank, noise_kind) in [
+            (1, NoiseKind::Normal),
+            (3, NoiseKind::Normal),
+            (16, NoiseKind::Normal),
+            (1, NoiseKind::Whole),
+            (2, NoiseKind::Whole),
+        ] {
+            let law = law(rank, noise_kind);
+            let weights: Vec<f64> = match noise_kind {
+                NoiseKind::Normal => (0..21).map(|p| libm::sin(f64::from(p))).collect(),
+                NoiseKind::Whole => (0..21).map(|p| f64::from(p % 3 - 1)).collect(),
             };
             let mut expected = vec![0.0; law.mean.len()];
             for (member, weight) in (0..).zip(&weights) {
-                let e = perturbation(rank as usize, grain, member);
+                let e = perturbation(rank as usize, noise_kind, member);
                 expected.iter_mut().zip(&e).for_each(|(sum, e)| *sum += weight * e);
             }
             let mut made = vec![f64::NAN; law.mean.len()];
             law.weighted_sum(Seed(8), &weights, &mut made);
-            match grain {
-                Grain::Normal => near(&made, &expected),
-                Grain::Whole => assert_eq!(made, expected, "sums of whole numbers are exact"),
+            match noise_kind {
+                NoiseKind::Normal => near(&made, &expected),
+                NoiseKind::Whole => assert_eq!(made, expected, "sums of whole numbers are exact"),
             }
         }
     }
@@ -544,7 +552,7 @@ mod tests {
     /// Whatever the pieces: a sum over the rows of one piece is that over all rows.
     #[test]
     fn the_bits_of_a_sum_do_not_depend_on_the_piece_it_lies_in() {
-        let law = law(3, Grain::Normal);
+        let law = law(3, NoiseKind::Normal);
         let weights: Vec<f64> = (0..13).map(|p| libm::cos(f64::from(p))).collect();
         let mut whole = vec![0.0; 300 * 7];
         law.sum_rows(Seed(8), &weights, 0, 0, &mut whole);
@@ -560,7 +568,7 @@ mod tests {
     fn the_sums_of_whole_noise_stay_exact() {
         let mut most = 0.0f64;
         for member in 0..2000 {
-            most = drawn(0, member, 1000, Grain::Whole).into_iter().fold(most, |m, x| m.max(x.abs()));
+            most = drawn(0, member, 1000, NoiseKind::Whole).into_iter().fold(most, |m, x| m.max(x.abs()));
         }
         assert_eq!(most, 69.0);
         let terms = f64::from(crate::strategies::POPULATION_MAX / 2) * f64::from(RANK_MAX);
@@ -569,7 +577,7 @@ mod tests {
 
     #[test]
     fn frozen_vectors_stay_unless_there_is_nothing_else() {
-        let mut law = LowRank { freeze_vectors: true, ..law(1, Grain::Normal) };
+        let mut law = LowRank { freeze_vectors: true, ..law(1, NoiseKind::Normal) };
         let made = candidate(&proposal(law.clone()), 2);
         let moved = |range: Range<usize>| made[range.clone()].iter().zip(&law.mean[range]).any(|(x, m)| x != m);
         let ends = [2100, 2111, 4211, 4341];
@@ -587,7 +595,7 @@ mod tests {
 
     #[test]
     fn the_side_path_is_there_for_this_law_without_bounds_alone() {
-        let mut proposal = proposal(law(1, Grain::Normal));
+        let mut proposal = proposal(law(1, NoiseKind::Normal));
         assert!(proposal.perturbed(0).is_some());
         proposal.bounds = Some(crate::Bounds::try_new(-1.0, 1.0).unwrap());
         assert!(proposal.perturbed(0).is_none(), "a fold is not linear");

@@ -133,7 +133,7 @@ impl Eggroll {
             mean: order.unfolded_start(),
             rank: settings.default_number("rank") as u32,
             sigma: settings.default_number("sigma"),
-            grain: NoiseKind::Normal,
+            noise_kind: NoiseKind::Normal,
             antithetic,
             freeze_vectors: settings.flag("freeze_vectors"),
             noise_generation: 0,
@@ -162,7 +162,7 @@ impl Eggroll {
         let law = LowRank::read(from, frame.dimension)?;
         let whole_pairs = !law.antithetic || frame.population.is_multiple_of(2);
         let whole_groups = group_size == 0 || frame.population.is_multiple_of(group_size);
-        if law.grain != NoiseKind::Normal || !whole_pairs || !whole_groups {
+        if law.noise_kind != NoiseKind::Normal || !whole_pairs || !whole_groups {
             return Err(SnapshotError::Damaged("the population, its groups or its noise are out of range"));
         }
         let optimiser = Optimiser::read(from, frame.dimension)?;

@@ -116,7 +116,7 @@ impl EggrollInt8 {
             rank: settings.default_number("rank") as u32,
             // A power of two, made without rounding.
             sigma: libm::exp2(-4.0 - settings.default_number("sigma_shift")),
-            grain: NoiseKind::Whole,
+            noise_kind: NoiseKind::Whole,
             antithetic: true,
             freeze_vectors: settings.flag("freeze_vectors"),
             noise_generation: 0,
@@ -130,7 +130,7 @@ impl EggrollInt8 {
         let frame = Frame::read(from, 2)?;
         let (alpha, moved, noise_reuse) = (from.finite()?, from.finite()?, from.u32()?);
         let law = LowRank::read(from, frame.dimension)?;
-        if law.grain != NoiseKind::Whole
+        if law.noise_kind != NoiseKind::Whole
             || !law.antithetic
             || !frame.population.is_multiple_of(2)
             || !(0.0..=30.0).contains(&alpha)
