@@ -23,6 +23,7 @@ use self::restarts::Restarts;
 use self::stops::{Stops, Tolerances};
 use super::frame::unfolded;
 use super::memory::Numbers;
+use super::vectors::{add, blend, squares};
 use super::{Entry, Order, POPULATION_MAX, SIGMA_BOUNDS, flag, four_plus_three_ln, integer, number, seal, snapshot_of};
 use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
@@ -525,20 +526,6 @@ fn diagonal_matrix(diagonal: &[f64]) -> Vec<f64> {
     let mut matrix = vec![0.0; n * n];
     diagonal.iter().enumerate().for_each(|(i, x)| matrix[i * n + i] = *x);
     matrix
-}
-
-/// `into += weight * x`.
-fn add(weight: f64, x: &[f64], into: &mut [f64]) {
-    into.iter_mut().zip(x).for_each(|(y, x)| *y += weight * x);
-}
-
-/// `into = a * old + b * into`.
-fn blend(a: f64, old: &[f64], b: f64, into: &mut [f64]) {
-    into.iter_mut().zip(old).for_each(|(y, old)| *y = a * old + b * *y);
-}
-
-fn squares(x: &[f64]) -> f64 {
-    x.iter().map(|x| x * x).sum()
 }
 
 /// Rounding makes the two halves differ by a digit; the eigensolver wants them equal.
