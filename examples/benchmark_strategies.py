@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-# How far the median of 15 seeds may be from that of the reference. Both vary: a median of 15 runs whose evaluations have a
+# How far the median of 15 seeds may be from that of 31 of the reference. Both vary: a median of 15 runs whose evaluations have a
 # standard deviation of a tenth has a standard error of 3 percent.
 TOLERANCE = 0.10
 # What is held to that, each with the reference that it is held to.
@@ -113,7 +113,7 @@ reading the published runs of BBOB-2009 out of cocopp 2.9.1. Ratios are ours to 
 ## Four functions
 
 From 3 in every element (0 on Rosenbrock's function), with a first step of 1 for the strategies that have one; the others
-keep their defaults. 15 seeds, at most 500 000 evaluations. Where a strategy never arrives, that is what it is: those that
+keep their defaults. 15 seeds here and 31 there, at most 500 000 evaluations. Where a strategy never arrives, that is what it is: those that
 adapt each coordinate alone fail on the rotated ellipsoid, those with one step size on both ellipsoids, and those that expect
 noise keep their steps. About a tenth of the runs of any CMA-ES on Rosenbrock's function end in its local optimum.
 """
