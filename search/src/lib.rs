@@ -10,6 +10,7 @@ mod eigen;
 pub mod noise;
 pub mod proposal;
 pub mod shaping;
+pub mod stopping;
 pub mod strategies;
 pub mod strategy;
 
