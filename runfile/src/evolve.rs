@@ -458,6 +458,7 @@ mod tests {
             parameters: vec![units],
             metrics: vec![Metric { name: "loss".into(), unit: String::new(), summary: String::new() }],
             objective: Objective { metric: "loss".into(), direction: Direction::Minimise },
+            prolongs: None,
             genome: Some(Genome {
                 name: "w".into(),
                 length: GenomeLength::Tensors(tensors),

@@ -8,56 +8,43 @@
 //! (ASHA; there a candidate is held against those that happen to have arrived, here against those before it); Golovin et
 //! al., "Google Vizier: a service for black-box optimization", KDD 2017, section 3.5.2 (median stopping).
 
-use tumble_domain::Fitness;
-
-/// A rule of early stopping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoppingRule {
-    /// The best `1 / factor` of a rung go on, rounded up.
-    SuccessiveHalving,
-    /// A candidate goes on if it is among the best `1 / factor` of those up to itself, rounded down but at least 1.
-    Asha,
-    /// A candidate goes on if it is at least as good as the median of those before it; the first few always.
-    Median,
-}
+use tumble_domain::{Fitness, StoppingRule};
 
 /// So many candidates that scored go on before there is a median worth the name.
 pub const MEDIAN_FIRST: usize = 5;
 
-impl StoppingRule {
-    /// The positions of those that go on, rising. `factor` is at least 2; the median rule has no use for it.
-    pub fn survivors(self, factor: u32, fitness: &[Fitness]) -> Vec<u32> {
-        // Ranks from the worst, 1, to the best; of equals the first is the better one.
-        let mut order: Vec<(usize, f64)> =
-            fitness.iter().enumerate().filter_map(|(position, fitness)| Some((position, fitness.score()?))).collect();
-        let scored = order.len();
-        order.sort_by(|(i, a), (j, b)| a.partial_cmp(b).expect("a score is finite").then(j.cmp(i)));
-        let mut rank = vec![0; fitness.len()];
-        (1..).zip(&order).for_each(|(place, (position, _))| rank[*position] = place);
-        let value = |place: usize| order[place - 1].1;
-        let mut before = Tally::of(scored);
-        let mut survivors = Vec::new();
-        let quota = fitness.len().div_ceil(factor as usize);
-        for (position, rank) in rank.iter().copied().enumerate().filter(|(_, rank)| *rank > 0) {
-            let goes_on = match self {
-                StoppingRule::SuccessiveHalving => scored - rank < quota,
-                StoppingRule::Asha => before.above(rank) < ((position + 1) / factor as usize).max(1),
-                StoppingRule::Median if before.count < MEDIAN_FIRST => true,
-                StoppingRule::Median => {
-                    let half = before.count / 2;
-                    let upper = value(before.nth(half + 1));
-                    let median =
-                        if before.count.is_multiple_of(2) { (value(before.nth(half)) + upper) / 2.0 } else { upper };
-                    value(rank) >= median
-                }
-            };
-            before.add(rank);
-            if goes_on {
-                survivors.push(position as u32);
+/// The positions of those that go on, rising. `factor` is at least 2; the median rule has no use for it.
+pub fn survivors(rule: StoppingRule, factor: u32, fitness: &[Fitness]) -> Vec<u32> {
+    // Ranks from the worst, 1, to the best; of equals the first is the better one.
+    let mut order: Vec<(usize, f64)> =
+        fitness.iter().enumerate().filter_map(|(position, fitness)| Some((position, fitness.score()?))).collect();
+    let scored = order.len();
+    order.sort_by(|(i, a), (j, b)| a.partial_cmp(b).expect("a score is finite").then(j.cmp(i)));
+    let mut rank = vec![0; fitness.len()];
+    (1..).zip(&order).for_each(|(place, (position, _))| rank[*position] = place);
+    let value = |place: usize| order[place - 1].1;
+    let mut before = Tally::of(scored);
+    let mut survivors = Vec::new();
+    let quota = fitness.len().div_ceil(factor as usize);
+    for (position, rank) in rank.iter().copied().enumerate().filter(|(_, rank)| *rank > 0) {
+        let goes_on = match rule {
+            StoppingRule::SuccessiveHalving => scored - rank < quota,
+            StoppingRule::Asha => before.above(rank) < ((position + 1) / factor as usize).max(1),
+            StoppingRule::Median if before.count < MEDIAN_FIRST => true,
+            StoppingRule::Median => {
+                let half = before.count / 2;
+                let upper = value(before.nth(half + 1));
+                let median =
+                    if before.count.is_multiple_of(2) { (value(before.nth(half)) + upper) / 2.0 } else { upper };
+                value(rank) >= median
             }
+        };
+        before.add(rank);
+        if goes_on {
+            survivors.push(position as u32);
         }
-        survivors
     }
+    survivors
 }
 
 /// How many of the ranks met so far are of which height (a Fenwick tree).
@@ -134,15 +121,14 @@ mod tests {
             let scored: Vec<usize> = (0..fitness.len()).filter(|i| fitness[*i].score().is_some()).collect();
             for factor in 2..5usize {
                 let rule = |rule: StoppingRule| -> Vec<usize> {
-                    rule.survivors(factor as u32, &fitness).into_iter().map(|i| i as usize).collect()
+                    survivors(rule, factor as u32, &fitness).into_iter().map(|i| i as usize).collect()
                 };
                 let ahead = |i: usize, of: &dyn Fn(usize) -> bool| {
                     scored.iter().filter(|j| of(**j) && better(&fitness, **j, i)).count()
                 };
                 let halved = scored.iter().copied().filter(|i| ahead(*i, &|_| true) < fitness.len().div_ceil(factor));
                 assert_eq!(rule(StoppingRule::SuccessiveHalving), halved.collect::<Vec<_>>(), "case {case}");
-                let promoted =
-                    scored.iter().copied().filter(|i| ahead(*i, &|j| j < *i) < ((i + 1) / factor).max(1));
+                let promoted = scored.iter().copied().filter(|i| ahead(*i, &|j| j < *i) < ((i + 1) / factor).max(1));
                 assert_eq!(rule(StoppingRule::Asha), promoted.collect::<Vec<_>>(), "case {case}");
             }
             let kept = scored.iter().copied().enumerate().filter(|(count, i)| {
@@ -152,7 +138,7 @@ mod tests {
                 *count < MEDIAN_FIRST || fitness[*i].score().unwrap() >= median(&before)
             });
             let kept: Vec<u32> = kept.map(|(_, i)| i as u32).collect();
-            assert_eq!(StoppingRule::Median.survivors(3, &fitness), kept, "case {case}");
+            assert_eq!(survivors(StoppingRule::Median, 3, &fitness), kept, "case {case}");
         }
     }
 
@@ -163,7 +149,7 @@ mod tests {
             let best = (0..fitness.len()).filter(|i| fitness[*i].score().is_some());
             let best = best.reduce(|a, b| if better(&fitness, b, a) { b } else { a });
             for rule in [StoppingRule::SuccessiveHalving, StoppingRule::Asha, StoppingRule::Median] {
-                let survivors = rule.survivors(3, &fitness);
+                let survivors = survivors(rule, 3, &fitness);
                 assert!(best.is_none_or(|best| survivors.contains(&(best as u32))), "{rule:?}, case {case}");
                 assert!(survivors.iter().all(|i| fitness[*i as usize].score().is_some()), "{rule:?}, case {case}");
             }
@@ -176,8 +162,8 @@ mod tests {
         for case in 0..100 {
             let fitness = table(case, 40);
             for rule in [StoppingRule::Asha, StoppingRule::Median] {
-                let all = rule.survivors(3, &fitness);
-                let first = rule.survivors(3, &fitness[..25]);
+                let all = survivors(rule, 3, &fitness);
+                let first = survivors(rule, 3, &fitness[..25]);
                 assert!(all.iter().take_while(|i| **i < 25).eq(&first), "{rule:?}, case {case}");
             }
         }
