@@ -28,7 +28,10 @@ pub fn canonical(spec: &RunSpec, description: &PipelineDescription) -> String {
         let is_conditional = |position| sweep.conditions.iter().any(|condition| condition.axis == position);
         sweep.axes.iter().enumerate().filter(|(i, _)| !is_conditional(*i)).map(|(_, axis)| axis.clone()).collect()
     });
-    let evolved = spec.plan.evolved_axes();
+    let evolved = match &spec.plan {
+        Plan::Evolve(evolve) | Plan::SweepOfEvolutions(_, evolve) => &evolve.axes[..],
+        Plan::Sweep(_) => &[],
+    };
     let is_axis = |i: usize| always.iter().chain(evolved).any(|axis| axis.target == AxisTarget::Parameter(i));
     let is_prolonging = |i: usize| spec.plan.stopping().is_some_and(|stopping| stopping.steps == i);
     out.section("config");

@@ -70,7 +70,7 @@ pub(crate) fn networks() -> PipelineDescription {
         ],
         metrics: vec![metric("accuracy")],
         objective: Objective { metric: "accuracy".to_owned(), direction: Direction::Maximise },
-        prolongs: None,
+        prolongs: Some("units".to_owned()),
         genome: None,
     }
 }

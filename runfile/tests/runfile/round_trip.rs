@@ -112,7 +112,7 @@ impl Draws {
             line(has_function, format!("function = [\"{function}\"]"));
             let forms = ["{ values = [true, false], when", "{ values = true, when"];
             let rotated = format!("rotated = {} = {{ function = \"{function}\" }} }}", self.pick(&forms));
-            line(has_function && !is_rotated, rotated);
+            line(has_function && !is_rotated && !searches_axes, rotated);
         }
         line(true, "[limits]".to_owned());
         line(self.often(), format!("timeout = \"{}ms\"", 1 + self.below(u32::MAX - 1)));
