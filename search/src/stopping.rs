@@ -3,10 +3,10 @@
 //! A rule sees the fitness of all candidates of a rung in the order of their index, however they arrived: so who goes on
 //! follows from the run file. A candidate that failed never does. Of equals, the one with the smaller index is better.
 //!
-//! Sources: Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization", AISTATS
-//! 2016 (successive halving); Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020, algorithm 2
-//! (ASHA; there a candidate is held against those that happen to have arrived, here against those before it); Golovin et
-//! al., "Google Vizier: a service for black-box optimization", KDD 2017, section 3.5.2 (median stopping).
+//! Sources: Jamieson and Talwalkar, AISTATS 2016, arXiv:1502.07943 (successive halving); Li et al., MLSys 2020,
+//! arXiv:1810.05934, algorithm 2 (ASHA; there a candidate is held against those that happen to have arrived, here against
+//! those before it); Golovin et al., "Google Vizier: a service for black-box optimization", KDD 2017, section 3.5.2 (median
+//! stopping).
 
 use tumble_domain::{Fitness, StoppingRule};
 
