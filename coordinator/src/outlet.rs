@@ -151,15 +151,16 @@ impl Job {
     pub fn write(self) -> Result<Done, TableError> {
         match self {
             Job::Part { tables, part, range, outcomes } => {
-                let (axes, points, outcomes) = if let Some(space) = &tables.space {
-                    let (axes, outcomes) = recorded_axes(&tables, space, &outcomes)?;
-                    (axes, Vec::new(), outcomes)
-                } else if let Some(stopping) = tables.spec.plan.stopping() {
-                    rung_columns(&tables, stopping, range, &outcomes)?
-                } else {
-                    (axis_columns(&tables, range)?, Vec::new(), outcomes)
+                let data = match tables.spec.plan.stopping() {
+                    Some(stopping) => rung_part(&tables, stopping, range, &outcomes)?,
+                    None => {
+                        let (axes, outcomes) = match &tables.space {
+                            Some(space) => recorded_axes(&tables, space, &outcomes)?,
+                            None => (axis_columns(&tables, range)?, outcomes),
+                        };
+                        TrialsPart { layout: tables.layout.clone(), range, axes, points: Vec::new(), outcomes }
+                    }
                 };
-                let data = TrialsPart { layout: tables.layout.clone(), range, axes, points, outcomes };
                 let folder = tables.folder.join("trials");
                 let receipt = tumble_tables::write_trials_part(&folder, part, &tables.schema, &tables.metadata, &data)?;
                 Ok(Done::Part { run: tables.id, part, rows: receipt.rows, bytes: receipt.bytes })
@@ -210,14 +211,14 @@ fn recorded_axes(
     Ok((columns, outcomes.iter().map(|piece| piece.without_first(space.dimension() as u32)).collect()))
 }
 
-/// The axes' values and the steps of trials of rungs, whose points were recorded in front of the metrics; with the points,
-/// and the outcomes without them. Who went on is not known any more when a part is written.
-fn rung_columns(
+/// A part of a sweep with rungs: the axes' values, the steps, and the points, which were recorded in front of the metrics.
+/// Who went on is not known any more when a part is written.
+fn rung_part(
     tables: &RunTables,
     stopping: &Stopping,
     range: TrialRange,
     outcomes: &[Outcomes],
-) -> Result<(Vec<AxisColumn>, Vec<u32>, Vec<Outcomes>), TableError> {
+) -> Result<TrialsPart, TableError> {
     let design = tables.design().expect("a sweep has a design");
     let mut points = Vec::with_capacity(range.len() as usize);
     for value in outcomes.iter().flat_map(|piece| (0..piece.trials as usize).map(|trial| piece.value(0, trial))) {
@@ -243,7 +244,8 @@ fn rung_columns(
         column.push(&Value::Integer(stopping.rungs[tables.layout.address(trial).generation as usize]))?;
     }
     columns.push(column);
-    Ok((columns, points, outcomes.iter().map(|piece| piece.without_first(1)).collect()))
+    let outcomes = outcomes.iter().map(|piece| piece.without_first(1)).collect();
+    Ok(TrialsPart { layout: tables.layout.clone(), range, axes: columns, points, outcomes })
 }
 
 fn complete(
