@@ -111,6 +111,16 @@ fn plot_text(understood: &Understood, folder: &Path) -> Result<String, tumble_ta
             let series = [series("best", |row| row.best), series("median", |row| row.median)];
             Ok(plot::line(&title, &series, paper()))
         }
+        Plan::Sweep(sweep) if sweep.stopping.is_some() => {
+            let table = tumble_tables::read_generations(&folder.join("generations.parquet"))?;
+            let series = |name: &str, value: fn(&tumble_tables::GenerationRow) -> f64| Series {
+                name: name.to_owned(),
+                points: table.rows.iter().map(|row| (f64::from(row.generation), value(row))).collect(),
+            };
+            let title = format!("{} over rungs", spec.objective.metric);
+            let series = [series("best", |row| row.best), series("median", |row| row.median)];
+            Ok(plot::line(&title, &series, paper()))
+        }
         Plan::Sweep(sweep) => over_axis(&sweep.axes[0], &spec.objective.metric, spec.objective.direction, folder),
         Plan::SweepOfEvolutions(sweep, _) => over_axis(&sweep.axes[0], "best", spec.objective.direction, folder),
     }

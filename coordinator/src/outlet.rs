@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde_json::json;
 use tumble_core::{Attempt, GenerationRow, Run, RunId, RunView};
 use tumble_domain::{
-    AxisTarget, Direction, Fitness, Kind, Layout, OnFailure, Outcomes, Plan, RunSpec, TrialRange, fitness_of,
+    AxisTarget, Direction, Fitness, Kind, Layout, OnFailure, Outcomes, Plan, RunSpec, Stopping, TrialRange, Value,
+    fitness_of,
 };
 use tumble_search::{Design, Space, strategies};
 use tumble_tables::{AxisColumn, Champion, Column, ColumnKind, Metadata, TableError, TrialsPart, TrialsSchema};
@@ -31,6 +32,8 @@ impl RunTables {
     /// The tables of this run.
     pub fn of(run: &Run) -> RunTables {
         let evolved = run.spec.plan.evolved_axes();
+        let stopping = run.spec.plan.stopping();
+        let steps = stopping.map(|stopping| run.pipeline.parameters[stopping.steps].name.clone());
         let axes = run.spec.plan.sweep().map_or(evolved, |sweep| &sweep.axes);
         let conditions = run.spec.plan.sweep().map_or(&[][..], |sweep| &sweep.conditions);
         let kind = |target: &AxisTarget| match target {
@@ -51,9 +54,17 @@ impl RunTables {
             layout: run.layout.clone(),
             schema: Arc::new(TrialsSchema {
                 evolves: run.evolution.is_some(),
-                axes: axes.iter().map(|axis| (axis.name.clone(), kind(&axis.target))).collect(),
+                rungs: stopping.is_some(),
+                axes: axes
+                    .iter()
+                    .map(|axis| (axis.name.clone(), kind(&axis.target)))
+                    .chain(steps.map(|steps| (steps, ColumnKind::Integer)))
+                    .collect(),
                 conditional: conditions.iter().map(|condition| axes[condition.axis].name.clone()).collect(),
-                metrics: run.recorded.metrics[evolved.len()..].iter().map(|m| m.name.clone()).collect(),
+                metrics: run.recorded.metrics[run.spec.plan.reported().len()..]
+                    .iter()
+                    .map(|m| m.name.clone())
+                    .collect(),
             }),
             metadata: Arc::new(Metadata {
                 run_toml: run.run_toml.to_string(),
@@ -140,11 +151,16 @@ impl Job {
     pub fn write(self) -> Result<Done, TableError> {
         match self {
             Job::Part { tables, part, range, outcomes } => {
-                let (axes, outcomes) = match &tables.space {
-                    Some(space) => recorded_axes(&tables, space, &outcomes)?,
-                    None => (axis_columns(&tables, range)?, outcomes),
+                let data = match tables.spec.plan.stopping() {
+                    Some(stopping) => rung_part(&tables, stopping, range, &outcomes)?,
+                    None => {
+                        let (axes, outcomes) = match &tables.space {
+                            Some(space) => recorded_axes(&tables, space, &outcomes)?,
+                            None => (axis_columns(&tables, range)?, outcomes),
+                        };
+                        TrialsPart { layout: tables.layout.clone(), range, axes, points: Vec::new(), outcomes }
+                    }
                 };
-                let data = TrialsPart { layout: tables.layout.clone(), range, axes, outcomes };
                 let folder = tables.folder.join("trials");
                 let receipt = tumble_tables::write_trials_part(&folder, part, &tables.schema, &tables.metadata, &data)?;
                 Ok(Done::Part { run: tables.id, part, rows: receipt.rows, bytes: receipt.bytes })
@@ -193,6 +209,43 @@ fn recorded_axes(
     });
     let columns = columns.collect::<Result<Vec<_>, TableError>>()?;
     Ok((columns, outcomes.iter().map(|piece| piece.without_first(space.dimension() as u32)).collect()))
+}
+
+/// A part of a sweep with rungs: the axes' values, the steps, and the points, which were recorded in front of the metrics.
+/// Who went on is not known any more when a part is written.
+fn rung_part(
+    tables: &RunTables,
+    stopping: &Stopping,
+    range: TrialRange,
+    outcomes: &[Outcomes],
+) -> Result<TrialsPart, TableError> {
+    let design = tables.design().expect("a sweep has a design");
+    let mut points = Vec::with_capacity(range.len() as usize);
+    for value in outcomes.iter().flat_map(|piece| (0..piece.trials as usize).map(|trial| piece.value(0, trial))) {
+        let point = value as u32;
+        if f64::from(point) != value || u64::from(point) >= design.points() {
+            let points = design.points();
+            return Err(TableError::Unfit(format!("{value} was reported as a point of a design of {points} points")));
+        }
+        points.push(point);
+    }
+    let (steps, swept) = tables.schema.axes.split_last().expect("the steps of a rung have a column");
+    let mut columns = Vec::with_capacity(tables.schema.axes.len());
+    for (axis, (name, kind)) in swept.iter().enumerate() {
+        let mut column = match tables.schema.conditional.contains(name) {
+            true => AxisColumn::conditional(*kind, points.len()),
+            false => AxisColumn::with_capacity(*kind, points.len()),
+        };
+        points.iter().try_for_each(|point| column.push_point(design.value(u64::from(*point), axis).as_ref()))?;
+        columns.push(column);
+    }
+    let mut column = AxisColumn::with_capacity(steps.1, points.len());
+    for trial in range.start..range.end {
+        column.push(&Value::Integer(stopping.rungs[tables.layout.address(trial).generation as usize]))?;
+    }
+    columns.push(column);
+    let outcomes = outcomes.iter().map(|piece| piece.without_first(1)).collect();
+    Ok(TrialsPart { layout: tables.layout.clone(), range, axes: columns, points, outcomes })
 }
 
 fn complete(
@@ -315,8 +368,28 @@ fn attempt_row(attempt: Attempt) -> tumble_tables::AttemptRow {
 
 fn champion_of_evolution(tables: &RunTables, champion: tumble_core::Champion) -> Champion {
     let first = tables.layout.generation(champion.generation).start;
+    let trial = first + u64::from(champion.candidate) * u64::from(tables.layout.replicates);
+    if let (Some(stopping), [point]) = (tables.spec.plan.stopping(), &champion.genome[..]) {
+        let (point, design) = (*point as u64, tables.design().expect("a sweep has a design"));
+        let (steps, swept) = tables.schema.axes.split_last().expect("the steps of a rung have a column");
+        let settings = swept.iter().enumerate();
+        let steps = (steps.0.clone(), Value::Integer(stopping.rungs[champion.generation as usize]));
+        return Champion {
+            trial,
+            generation: Some(champion.generation),
+            candidate: point,
+            fitness: champion.fitness,
+            metric: tables.objective_metric.clone(),
+            value: tables.direction.turn(champion.fitness),
+            settings: settings
+                .filter_map(|(axis, (name, _))| Some((name.clone(), design.value(point, axis)?)))
+                .chain([steps])
+                .collect(),
+            genome: Vec::new(),
+        };
+    }
     Champion {
-        trial: first + u64::from(champion.candidate) * u64::from(tables.layout.replicates),
+        trial,
         generation: Some(champion.generation),
         candidate: u64::from(champion.candidate),
         fitness: champion.fitness,

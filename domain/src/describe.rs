@@ -1,6 +1,6 @@
 //! How a pipeline describes itself, so that a run file can be checked and a table laid out without running anything.
 
-use crate::spec::{Axis, Plan};
+use crate::spec::Plan;
 use crate::value::{Kind, Value};
 
 /// Whether more or less of a metric is better.
@@ -160,6 +160,9 @@ pub struct PipelineDescription {
     pub objective: Objective,
     /// What `[evolve]` searches, if this pipeline can be evolved.
     pub genome: Option<Genome>,
+    /// The integer parameter that says how long a trial goes on and nothing else, if there is one: what a trial of `s`
+    /// steps has come to is exactly what a longer one under the same seed had come to after `s` of its steps.
+    pub prolongs: Option<String>,
 }
 
 impl PipelineDescription {
@@ -213,13 +216,13 @@ impl PipelineDescription {
     }
 
     /// What is recorded of a trial under this plan, in this order: what the worker reports of the axes that an evolution
-    /// searches, then the metrics; or what came of a whole evolution.
+    /// searches, or of the point that a trial of a rung is of, then the metrics; or what came of a whole evolution.
     pub fn recorded(&self, plan: &Plan, objective: &Objective) -> PipelineDescription {
         if matches!(plan, Plan::SweepOfEvolutions(..)) {
             return self.nested(objective);
         }
-        let axis = |axis: &Axis| Metric { name: axis.name.clone(), unit: String::new(), summary: String::new() };
-        let metrics = plan.evolved_axes().iter().map(axis).chain(self.metrics.iter().cloned()).collect();
+        let named = |name: &str| Metric { name: name.into(), unit: String::new(), summary: String::new() };
+        let metrics = plan.reported().into_iter().map(named).chain(self.metrics.iter().cloned()).collect();
         PipelineDescription { metrics, ..self.clone() }
     }
 
@@ -237,6 +240,7 @@ impl PipelineDescription {
             ],
             objective: Objective { metric: "best".into(), direction: objective.direction },
             genome: None,
+            prolongs: None,
             ..self.clone()
         }
     }
@@ -264,6 +268,7 @@ mod tests {
             }],
             metrics: vec![Metric { name: "cost".into(), unit: "J".into(), summary: String::new() }],
             objective: Objective { metric: "cost".into(), direction: Direction::Minimise },
+            prolongs: None,
             genome: Some(Genome {
                 name: "x".into(),
                 length: GenomeLength::Parameter("length".into()),

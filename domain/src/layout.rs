@@ -2,7 +2,7 @@
 
 use crate::range::TrialRange;
 use crate::seed::Seed;
-use crate::spec::{Plan, RunSpec, TrialSeeds};
+use crate::spec::{Plan, RunSpec, Sweep, TrialSeeds};
 
 /// The fewest rows of a part of the trials table.
 pub const PART_ROWS_MIN: u64 = 4 * 1024;
@@ -18,7 +18,7 @@ pub const PARTS_AIM: u64 = 64;
 /// generations are told; the last era holds until the next one begins. The run file says how it starts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
-    /// The most generations; 1 for a sweep.
+    /// The most generations; of a sweep its rungs, or 1.
     pub generations: u64,
     /// Candidates of the first generation.
     pub candidates: u64,
@@ -68,6 +68,9 @@ impl Layout {
                 evolve.trial_seeds,
                 evolve.stop.evaluations,
             ),
+            Plan::Sweep(Sweep { stopping: Some(stopping), .. }) => {
+                (stopping.rungs.len() as u64, points, TrialSeeds::Fresh, None)
+            }
             Plan::Sweep(_) => (1, points, TrialSeeds::Fresh, None),
             Plan::SweepOfEvolutions(_, _) => (1, points, TrialSeeds::Fresh, None),
         };
@@ -158,6 +161,12 @@ impl Layout {
     /// The seed that a trial is evaluated under.
     pub fn trial_seed(&self, at: TrialAddress) -> Seed {
         self.trial_seeds.seed(self.seed, at.generation, at.candidate, at.replicate)
+    }
+
+    /// The seed of a trial of a sweep with rungs: that of its point and replicate, at every rung the same, so that a later
+    /// rung goes over the same ground as an earlier one and then on.
+    pub fn rung_seed(&self, point: u64, replicate: u32) -> Seed {
+        self.trial_seed(TrialAddress { generation: 0, candidate: point, replicate })
     }
 
     /// Rows of each part of the trials table but the last. They follow from the run file alone, whatever eras come.

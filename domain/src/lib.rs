@@ -21,7 +21,7 @@ pub use range::{RangeSet, TrialRange};
 pub use seed::Seed;
 pub use spec::{
     Axis, AxisTarget, AxisValues, Condition, Criterion, Evolve, Limits, OnFailure, Plan, RunSpec, Start, StopRule,
-    Sweep, TrialSeeds,
+    Stopping, StoppingRule, Sweep, TrialSeeds,
 };
 pub use value::{Kind, Value};
 

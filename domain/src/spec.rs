@@ -48,6 +48,29 @@ impl Plan {
         }
     }
 
+    /// How a sweep's candidates are stopped early, if they are. A sweep of evolutions has no rungs.
+    pub fn stopping(&self) -> Option<&Stopping> {
+        match self {
+            Plan::Sweep(sweep) => sweep.stopping.as_ref(),
+            Plan::Evolve(_) | Plan::SweepOfEvolutions(..) => None,
+        }
+    }
+
+    /// Whether trials come generation after generation, each following from the fitness of the one before: an evolution,
+    /// or a sweep with rungs, whose generations they are.
+    pub fn has_generations(&self) -> bool {
+        matches!(self, Plan::Evolve(_)) || self.stopping().is_some()
+    }
+
+    /// The names of what a worker reports of a trial in front of its metrics: the axes that an evolution searches, or
+    /// which point of the design a trial of a rung is of.
+    pub fn reported(&self) -> Vec<&str> {
+        match self.stopping() {
+            Some(_) => vec![CANDIDATE],
+            None => self.evolved_axes().iter().map(|axis| axis.name.as_str()).collect(),
+        }
+    }
+
     /// The axes that an evolution searches and its table records. An evolution inside a trial records none of its own.
     pub fn evolved_axes(&self) -> &[Axis] {
         match self {
@@ -56,6 +79,9 @@ impl Plan {
         }
     }
 }
+
+/// The column that tells which point of its design a trial of a rung is of.
+pub const CANDIDATE: &str = "candidate";
 
 /// The `[evolve]` section.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,6 +162,33 @@ pub struct Sweep {
     pub axes: Vec<Axis>,
     /// Which axes are there at some points only, by rising axis; at most one condition for each.
     pub conditions: Vec<Condition>,
+    /// How candidates are stopped early; `None` where all are evaluated in full.
+    pub stopping: Option<Stopping>,
+}
+
+/// The `[sweep.stopping]` section: every candidate is evaluated for the first rung's steps, those that a rule keeps for the
+/// second's, and so on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopping {
+    /// Which candidates go on.
+    pub rule: StoppingRule,
+    /// The position of the pipeline's parameter that says how long a trial goes on.
+    pub steps: usize,
+    /// The values of that parameter, rising; at least one.
+    pub rungs: Vec<i64>,
+    /// About one in so many candidates goes on; at least 2.
+    pub factor: u32,
+}
+
+/// A rule of early stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoppingRule {
+    /// The best `1 / factor` of a rung go on, rounded up.
+    SuccessiveHalving,
+    /// A candidate goes on if it is among the best `1 / factor` of those up to itself, rounded down but at least 1.
+    Asha,
+    /// A candidate goes on if it is at least as good as the median of those before it; the first few always.
+    Median,
 }
 
 /// What a sampling design makes its points good at.

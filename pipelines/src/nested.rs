@@ -374,6 +374,7 @@ mod tests {
                 parameters: Vec::new(),
                 metrics: vec![metric("other"), metric("score")],
                 objective: Objective { metric: "score".into(), direction },
+                prolongs: None,
                 genome: Some(Genome {
                     name: "x".into(),
                     length: GenomeLength::Fixed(2),

@@ -35,6 +35,7 @@ pub fn to_wire(description: &PipelineDescription) -> v1::PipelineDescription {
             bounds: genome.bounds.map(bounds_to_wire),
             summary: genome.summary.clone(),
         }),
+        prolongs: description.prolongs.clone(),
     }
 }
 
@@ -68,6 +69,7 @@ pub fn from_wire(wire: v1::PipelineDescription) -> Result<PipelineDescription, W
             direction: if objective.minimise { Direction::Minimise } else { Direction::Maximise },
         },
         genome,
+        prolongs: wire.prolongs,
     })
 }
 
@@ -195,6 +197,7 @@ mod tests {
             }],
             metrics: vec![Metric { name: "value".into(), unit: "m".into(), summary: "f".into() }],
             objective: Objective { metric: "value".into(), direction: Direction::Minimise },
+            prolongs: None,
             genome: Some(Genome {
                 name: "x".into(),
                 length: GenomeLength::Parameter("dimension".into()),

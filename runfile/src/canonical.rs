@@ -3,13 +3,14 @@
 use std::fmt::Write;
 
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Condition, Evolve, PipelineDescription, Plan, RunSpec, Start, Sweep, Value,
+    Axis, AxisTarget, AxisValues, Condition, Evolve, PipelineDescription, Plan, RunSpec, Start, Stopping, StoppingRule,
+    Sweep, Value,
 };
 use tumble_search::strategies;
 
 use crate::duration::format_duration;
 use crate::wording::number_list;
-use crate::words::{CRITERIA, ON_FAILURE, TRIAL_SEEDS, word_for};
+use crate::words::{CRITERIA, ON_FAILURE, RULES, TRIAL_SEEDS, word_for};
 
 /// Writes a run as a run file in which every default stands; the same run always gives the same bytes, and reading them
 /// back gives the same run. What a formula decides stands as a comment.
@@ -32,19 +33,20 @@ pub fn canonical(spec: &RunSpec, description: &PipelineDescription) -> String {
         Plan::Sweep(_) => &[],
     };
     let is_axis = |i: usize| always.iter().chain(evolved).any(|axis| axis.target == AxisTarget::Parameter(i));
+    let is_prolonging = |i: usize| spec.plan.stopping().is_some_and(|stopping| stopping.steps == i);
     out.section("config");
     for (i, (parameter, value)) in description.parameters.iter().zip(&spec.config).enumerate() {
         // A parameter that is an axis has no place of its own: it would seem to be set twice.
-        if !is_axis(i) {
+        if !is_axis(i) && !is_prolonging(i) {
             out.key(&parameter.name, value);
         }
     }
     match &spec.plan {
         Plan::Evolve(evolve) => evolve_section(evolve, &always, &mut out),
-        Plan::Sweep(sweep) => sweep_section(sweep, &mut out),
+        Plan::Sweep(sweep) => sweep_section(sweep, description, &mut out),
         Plan::SweepOfEvolutions(sweep, evolve) => {
             evolve_section(evolve, &always, &mut out);
-            sweep_section(sweep, &mut out);
+            sweep_section(sweep, description, &mut out);
         }
     }
     out.section("limits");
@@ -102,7 +104,7 @@ fn evolve_section(evolve: &Evolve, axes: &[Axis], out: &mut Text) {
     }
 }
 
-fn sweep_section(sweep: &Sweep, out: &mut Text) {
+fn sweep_section(sweep: &Sweep, pipeline: &PipelineDescription, out: &mut Text) {
     out.section("sweep");
     out.key("design", Value::text(&sweep.design));
     if let Some(points) = sweep.points {
@@ -110,6 +112,15 @@ fn sweep_section(sweep: &Sweep, out: &mut Text) {
     }
     if let Some(criterion) = sweep.criterion {
         out.key("criterion", Value::text(word_for(criterion, &CRITERIA)));
+    }
+    if let Some(Stopping { rule, steps, rungs, factor }) = &sweep.stopping {
+        out.section("sweep.stopping");
+        out.key("rule", Value::text(word_for(*rule, &RULES)));
+        out.key("steps", Value::text(&pipeline.parameters[*steps].name));
+        out.key("rungs", Value::List(rungs.iter().map(|rung| Value::Integer(*rung)).collect()));
+        if *rule != StoppingRule::Median {
+            out.key("factor", factor);
+        }
     }
     axes_section("sweep.axes", &sweep.axes, &sweep.conditions, out);
 }

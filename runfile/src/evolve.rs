@@ -297,6 +297,10 @@ const BUILD_NUMBERS_MAX: u32 = 1 << 22;
 
 /// Builds every strategy of the section once with each value of each axis (the other axes at their first value), and
 /// notes what the strategy itself finds wrong with its settings.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "they are what was understood of the section, and one caller has them all"
+)]
 pub(crate) fn check_builds(
     meant: &Meant,
     found: &Strategies,
@@ -457,6 +461,7 @@ mod tests {
             parameters: vec![units],
             metrics: vec![Metric { name: "loss".into(), unit: String::new(), summary: String::new() }],
             objective: Objective { metric: "loss".into(), direction: Direction::Minimise },
+            prolongs: None,
             genome: Some(Genome {
                 name: "w".into(),
                 length: GenomeLength::Tensors(tensors),

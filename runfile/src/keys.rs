@@ -32,7 +32,7 @@ const fn key(
 
 /// The keys, in the order in which a run file is written back. The parameters of the pipeline stand in `[config]`, those
 /// of the strategy in `[evolve]` beside these.
-pub const KEYS: [Key; 27] = [
+pub const KEYS: [Key; 32] = [
     key("", "name", "text of a-z, 0-9 and -", "the pipeline's name", "Becomes part of the run's folder."),
     key("", "pipeline", "text", "none: it must be there", "Which pipeline evaluates."),
     key("", "seed", "integer", "0", "The root of all randomness."),
@@ -85,7 +85,36 @@ pub const KEYS: [Key; 27] = [
         "none",
         "Of a `list`: a file with a column for each axis and a row for each point; its values become the axes.",
     ),
+    key("sweep", "stopping", "section", "every candidate in full", "Which candidates are stopped early."),
     key("sweep", "axes", "section", "none: it must be there", "What is swept: one entry for each axis."),
+    key(
+        "sweep.stopping",
+        "rule",
+        "successive-halving, asha or median",
+        "none: it must be there",
+        "Which candidates go on from one rung to the next.",
+    ),
+    key(
+        "sweep.stopping",
+        "steps",
+        "text",
+        "the one that the pipeline has",
+        "The parameter of the pipeline that says how long a trial goes on, and nothing else.",
+    ),
+    key(
+        "sweep.stopping",
+        "rungs",
+        "list of integers",
+        "none: it must be there",
+        "The values of that parameter, rising: all candidates are evaluated at the first.",
+    ),
+    key(
+        "sweep.stopping",
+        "factor",
+        "integer from 2",
+        "3",
+        "About one candidate in so many goes on; `median` has no use for it.",
+    ),
     key("limits", "timeout", "duration", "no limit", "The longest a single trial may take."),
     key("limits", "wall", "duration", "no limit", "The longest the run may take before it stops, to be resumed."),
     key(

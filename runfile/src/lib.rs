@@ -1,7 +1,7 @@
 //! Run files: from TOML to a validated run, and back to TOML with every default filled in.
 //!
 //! The way of a file: [`parse`] reads the text into a tree of values with their places (`tree`), lays the points of a file
-//! into it (`points`), types it (`typed`), finds out what it means (`meant`, `evolve`, `axes`, `conditions`, `sweep`), and
+//! into it (`points`), types it (`typed`), finds out what it means (`meant`, `evolve`, `axes`, `conditions`, `sweep`, `stopping`), and
 //! gives either the run or every problem at once.
 //! [`canonical`] writes a run back, and [`summary`] says how large it is. This room knows pipelines by their
 //! descriptions alone: the caller passes those it has.
@@ -17,6 +17,7 @@ mod points;
 mod problem;
 mod settings;
 mod shape;
+mod stopping;
 mod sweep;
 mod tree;
 mod typed;
@@ -31,7 +32,7 @@ pub use keys::{KEYS, Key};
 pub use meant::RESERVED_COLUMNS;
 pub use points::{POINTS_BYTES_MAX, Points, ReadPoints};
 pub use problem::{Place, Problem, Problems};
-pub use shape::{Branch, Column, ColumnKind, Shape, summary};
+pub use shape::{Branch, Column, ColumnKind, Rung, Shape, summary};
 
 use problem::Notes;
 use typed::Typed;

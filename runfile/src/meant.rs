@@ -2,7 +2,7 @@
 
 use tumble_domain::{
     Axis, AxisTarget, AxisValues, Condition, Direction, Evolve, Limits, Objective, OnFailure, PipelineDescription,
-    Plan, RunSpec, Seed, Value,
+    Plan, RunSpec, Seed, Sweep, Value,
 };
 use tumble_search::space::BOUNDS;
 use tumble_search::{Space, SpaceError, StrategyDescription, strategies};
@@ -14,6 +14,7 @@ use crate::evolve::{self, Strategies};
 use crate::keys;
 use crate::problem::{At, Notes};
 use crate::settings::checked;
+use crate::stopping;
 use crate::sweep;
 use crate::typed::{Given, Typed, TypedAxis};
 use crate::wording::{example, instead_of, one_of};
@@ -57,6 +58,8 @@ pub(crate) fn understand(
     });
     let swept = typed.sweep.written().and_then(|section| sweep::meant(section, &axes, conditions.clone(), notes));
     let (pipeline, config) = (pipeline?, config?);
+    let stopping = stopping::meant(typed, pipeline, pipelines, &axes, notes);
+    let swept = swept.map(|sweep| Sweep { stopping, ..sweep });
     let all_plain: Vec<Axis> = all_axes.iter().map(|(axis, _)| axis.clone()).collect();
     let dimensions = evolve::dimensions(pipeline, &config, &all_plain, &conditions);
     check_genome_axes(pipeline, "sweep.axes", &axes, dimensions, notes);

@@ -1,9 +1,10 @@
 //! How large a run will be, known before anything runs: what `tumble check` prints.
 
-use tumble_domain::{Axis, AxisValues, Layout, Plan, Value};
+use tumble_domain::{Axis, AxisValues, Layout, RunSpec, StoppingRule, Value};
 use tumble_search::Design;
 
 use crate::Understood;
+use crate::stopping;
 use crate::sweep::candidates;
 
 /// The size and the tables of a run.
@@ -17,6 +18,8 @@ pub struct Shape {
     pub replicates: u32,
     /// Trials of the whole run, if it reaches its last generation.
     pub trials: u64,
+    /// The rungs of a sweep that stops candidates early; empty for other runs.
+    pub rungs: Vec<Rung>,
     /// Of a grid with conditions: what its points are the sum of, for each axis that decides.
     pub branches: Vec<Branch>,
     /// Columns of the trials table, in order.
@@ -27,6 +30,16 @@ pub struct Shape {
     pub part_rows: u64,
     /// About how many bytes the tables take on disk. What compresses depends on the numbers, so take it as a magnitude.
     pub bytes: u64,
+}
+
+/// One rung of a sweep that stops candidates early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rung {
+    /// How long its trials go on: the value of the pipeline's parameter.
+    pub steps: i64,
+    /// The candidates that are there. By successive halving they are so many unless fewer scored before; by the other rules
+    /// they may be fewer in any case, as the fitness says.
+    pub candidates: u64,
 }
 
 /// One column of the trials table.
@@ -96,7 +109,11 @@ pub fn summary(understood: &Understood) -> Shape {
     // A validated run has fewer than 2^63 candidates.
     let points = spec.plan.sweep().map_or(0, |sweep| u64::try_from(candidates(sweep)).unwrap_or(u64::MAX));
     let layout = Layout::of(spec, points);
-    let trials = layout.trials();
+    let rungs = rungs(spec, layout.candidates);
+    let trials = match rungs.is_empty() {
+        true => layout.trials(),
+        false => rungs.iter().map(|rung| rung.candidates * u64::from(spec.replicates)).sum(),
+    };
     let mut columns = Vec::new();
     let mut row_bytes = 0.0;
     let mut add = |name: &str, kind, bytes: f64| {
@@ -105,8 +122,8 @@ pub fn summary(understood: &Understood) -> Shape {
     };
     // Columns that count compress to almost nothing; seeds and measured numbers do not compress.
     add("trial", ColumnKind::U64, 0.5);
-    if matches!(spec.plan, Plan::Evolve(_)) {
-        add("generation", ColumnKind::U32, 0.1);
+    if spec.plan.has_generations() {
+        add(if rungs.is_empty() { "generation" } else { stopping::RUNG }, ColumnKind::U32, 0.1);
         add("candidate", ColumnKind::U32, 0.3);
     }
     add("replicate", ColumnKind::U32, 0.1);
@@ -116,8 +133,11 @@ pub fn summary(understood: &Understood) -> Shape {
         let (kind, bytes) = axis_column(axis);
         add(&axis.name, kind, bytes);
     }
-    // The axes of an evolution are recorded before the metrics.
-    for metric in &understood.description.metrics[evolved.len()..] {
+    if let Some(stopping) = spec.plan.stopping() {
+        add(&understood.inner.parameters[stopping.steps].name, ColumnKind::I64, 0.1);
+    }
+    // What a trial was given is recorded before the metrics.
+    for metric in &understood.description.metrics[spec.plan.reported().len()..] {
         add(&metric.name, ColumnKind::F64, 8.0);
     }
     add("outcome", ColumnKind::Word, 0.0);
@@ -134,7 +154,7 @@ pub fn summary(understood: &Understood) -> Shape {
     }
     let part_rows = layout.part_rows();
     let parts = trials.div_ceil(part_rows);
-    let generations = if matches!(spec.plan, Plan::Evolve(_)) { layout.generations } else { 0 };
+    let generations = if spec.plan.has_generations() { layout.generations } else { 0 };
     let bytes =
         trials as f64 * row_bytes + parts as f64 * PART_BYTES as f64 + generations as f64 * GENERATION_BYTES as f64;
     Shape {
@@ -142,12 +162,27 @@ pub fn summary(understood: &Understood) -> Shape {
         candidates: layout.candidates,
         replicates: layout.replicates,
         trials,
+        rungs,
         branches,
         columns,
         parts,
         part_rows,
         bytes: bytes as u64,
     }
+}
+
+/// The rungs of a sweep of so many points, each with the most candidates that it can have.
+fn rungs(spec: &RunSpec, points: u64) -> Vec<Rung> {
+    let Some(stopping) = spec.plan.stopping() else { return Vec::new() };
+    let mut candidates = points;
+    let rung = |steps: &i64| {
+        let rung = Rung { steps: *steps, candidates };
+        if stopping.rule == StoppingRule::SuccessiveHalving {
+            candidates = candidates.div_ceil(u64::from(stopping.factor));
+        }
+        rung
+    };
+    stopping.rungs.iter().map(rung).collect()
 }
 
 /// What an axis's column holds, and about how many bytes a row of it takes.

@@ -4,6 +4,7 @@ use tumble_domain::{Axis, Condition, Plan, RunSpec, Sweep};
 use tumble_search::{Design, designs};
 
 use crate::problem::{At, Notes};
+use crate::stopping;
 use crate::typed::{Typed, TypedSweep, Written};
 use crate::wording::{instead_of, one_of};
 use crate::words::{CRITERIA, word_of};
@@ -11,7 +12,7 @@ use crate::words::{CRITERIA, word_of};
 /// The most candidates of a sweep: beyond that, seeds of trials would come up twice.
 const CANDIDATES_MAX: u128 = 1 << 56;
 /// The most trials of a run: their numbers fit every reader's signed integers.
-const TRIALS_MAX: u128 = 1 << 63;
+pub(crate) const TRIALS_MAX: u128 = 1 << 63;
 
 /// Whether the design of this name samples; `None` for an unknown one.
 pub(crate) fn samples(design: &str) -> Option<bool> {
@@ -69,6 +70,7 @@ pub(crate) fn meant(
         criterion,
         axes: axes.iter().map(|(axis, _)| axis.clone()).collect(),
         conditions,
+        stopping: None,
     })
 }
 
@@ -117,6 +119,9 @@ pub(crate) fn check_size(spec: &RunSpec, typed: &Typed<'_>, notes: &mut Notes<'_
         }
         Plan::Sweep(sweep) | Plan::SweepOfEvolutions(sweep, _) => {
             let candidates = candidates(sweep);
+            if let Some(stopping) = spec.plan.stopping() {
+                stopping::check_size(stopping, candidates, replicates, typed, notes);
+            }
             let at = typed.sweep.written().map_or(At::Nowhere, |w| w.at.clone());
             if candidates.saturating_mul(replicates) >= TRIALS_MAX {
                 let trials = candidates.saturating_mul(replicates);

@@ -70,7 +70,16 @@ pub(crate) struct TypedSweep<'t> {
     pub(crate) design: Given<String>,
     pub(crate) points: Given<u64>,
     pub(crate) criterion: Given<String>,
+    pub(crate) stopping: Given<TypedStopping>,
     pub(crate) axes: Given<Vec<TypedAxis<'t>>>,
+}
+
+/// The `[sweep.stopping]` section, typed.
+pub(crate) struct TypedStopping {
+    pub(crate) rule: Given<String>,
+    pub(crate) steps: Given<String>,
+    pub(crate) rungs: Given<Vec<Written<i64>>>,
+    pub(crate) factor: Given<u32>,
 }
 
 /// One entry of `[sweep.axes]` or `[evolve.axes]`; `evolve.sigma` is one name, whether quoted or dotted.
@@ -180,7 +189,24 @@ impl<'t> TypedSweep<'t> {
             design: sweep.text("design", notes),
             points: sweep.whole("points", 1, i64::MAX as u64, notes),
             criterion: sweep.text("criterion", notes),
+            stopping: sweep
+                .section("stopping", notes)
+                .and_then(|_, table| Some(TypedStopping::of(table, notes, unknown))),
             axes: sweep.axes("sweep.axes", notes),
+        }
+    }
+}
+
+impl TypedStopping {
+    fn of<'t>(table: &'t Table, notes: &mut Notes<'_>, unknown: &mut Vec<(&'static str, &'t Entry)>) -> TypedStopping {
+        let stopping = Section { path: "sweep.stopping", table: Some(table) };
+        stopping.unknown_into(unknown);
+        let factor = stopping.whole("factor", 2, u64::from(u32::MAX), notes);
+        TypedStopping {
+            rule: stopping.text("rule", notes),
+            steps: stopping.text("steps", notes),
+            rungs: stopping.integers("rungs", "for example `rungs = [10, 30, 90]`", notes),
+            factor: factor.and_then(|_, factor| u32::try_from(factor).ok()),
         }
     }
 }
@@ -274,6 +300,20 @@ impl<'t> Section<'t> {
                 notes.report(at, &keys::path(self.path, name), message, fix);
             }
             value
+        })
+    }
+
+    /// A list of whole numbers, each with its place.
+    fn integers(&self, name: &str, fix: &str, notes: &mut Notes<'_>) -> Given<Vec<Written<i64>>> {
+        self.read(name, notes, "list of integers", fix, |item| match item {
+            Item::List(items) => items
+                .iter()
+                .map(|node| match node.item {
+                    Item::Integer(i) => i64::try_from(i).ok().map(|value| Written { at: node.at.clone(), value }),
+                    _ => None,
+                })
+                .collect(),
+            _ => None,
         })
     }
 

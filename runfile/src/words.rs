@@ -1,6 +1,6 @@
 //! Words with one meaning each, as run files write them.
 
-use tumble_domain::{Criterion, OnFailure, TrialSeeds};
+use tumble_domain::{Criterion, OnFailure, StoppingRule, TrialSeeds};
 
 use crate::problem::Notes;
 use crate::typed::Written;
@@ -16,6 +16,13 @@ pub(crate) const ON_FAILURE: [(&str, OnFailure); 3] =
 
 /// `sweep.criterion`.
 pub(crate) const CRITERIA: [(&str, Criterion); 1] = [("maximin", Criterion::Maximin)];
+
+/// `sweep.stopping.rule`.
+pub(crate) const RULES: [(&str, StoppingRule); 3] = [
+    ("successive-halving", StoppingRule::SuccessiveHalving),
+    ("asha", StoppingRule::Asha),
+    ("median", StoppingRule::Median),
+];
 
 /// What a written word means, or `None` once the problem is noted.
 pub(crate) fn word_of<T: Copy>(

@@ -14,6 +14,7 @@ pub mod parallel;
 pub mod proposal;
 pub mod shaping;
 pub mod space;
+pub mod stopping;
 pub mod strategies;
 pub mod strategy;
 pub mod told;

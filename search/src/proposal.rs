@@ -15,6 +15,7 @@ use crate::bounds::Bounds;
 use crate::codec::{Reader, Writer};
 use crate::grain::{Grain, all_real, read_grains, settled, write_grains};
 use crate::noise;
+use crate::strategies::{read_points, write_points};
 use crate::strategy::{SnapshotError, StateHash};
 
 /// The version of the bytes.
@@ -62,6 +63,8 @@ pub(crate) enum Law {
     Offspring(Offspring),
     /// A mean made of tensors, and perturbations of low rank.
     LowRank(LowRank),
+    /// Candidate `i` is one number: the `i`-th of these points of a design, which rise.
+    Points { points: Vec<u32> },
     /// Another law whose coordinates are divided: those that are stand in the middle of the cell that the law leads to, or
     /// of the nearest. Never inside another of its kind; the proposal has bounds.
     Stepped { law: Box<Law>, grains: Vec<Grain> },
@@ -94,6 +97,7 @@ impl Proposal {
             Law::Mutants(mutants) => mutants.dimension,
             Law::Offspring(offspring) => offspring.dimension,
             Law::LowRank(law) => law.mean.len(),
+            Law::Points { .. } => 1,
             Law::Stepped { .. } => unreachable!("a stepped law holds another"),
         }
     }
@@ -153,6 +157,7 @@ impl Proposal {
                 into.copy_from_slice(&points[index as usize * dimension..][..*dimension]);
             }
             Law::Offspring(offspring) => offspring.child(self.seed, self.generation, index, grains, into),
+            Law::Points { points } => into[0] = f64::from(points[index as usize]),
             Law::LowRank(law) => law.candidate(self.seed, index, into),
             Law::Stepped { .. } => unreachable!("a stepped law holds another"),
         }
@@ -174,6 +179,7 @@ impl Proposal {
             | Law::Explicit { .. }
             | Law::Offspring(_)
             | Law::LowRank(_)
+            | Law::Points { .. }
             | Law::Stepped { .. } => false,
         }
     }
@@ -220,6 +226,7 @@ impl Proposal {
             | Law::Explicit { .. }
             | Law::Offspring(_)
             | Law::LowRank(_)
+            | Law::Points { .. }
             | Law::Stepped { .. } => panic!("candidates of this law are made whole; ask `has_pieces` first"),
         }
         self.hold_in_bounds(into);
@@ -243,6 +250,17 @@ impl Proposal {
                     grain => settled(*x, grain),
                 };
             }
+        }
+    }
+
+    /// Which point of a design candidate `index` is, if this is a rung of a sweep.
+    ///
+    /// # Panics
+    /// If points are listed and `index` is not below [`Proposal::candidates`].
+    pub fn point(&self, index: u32) -> Option<u32> {
+        match &self.law {
+            Law::Points { points } => Some(points[index as usize]),
+            _ => None,
         }
     }
 
@@ -273,6 +291,7 @@ impl Proposal {
             Law::Explicit { .. } => 9,
             Law::Offspring(_) => 10,
             Law::LowRank(_) => 11,
+            Law::Points { .. } => 12,
             Law::Stepped { .. } => unreachable!("a stepped law holds another"),
         });
         out.u64(self.seed.0);
@@ -312,6 +331,7 @@ impl Proposal {
             Law::Explicit { points, .. } => out.f64s(points),
             Law::Offspring(offspring) => offspring.write(&mut out),
             Law::LowRank(law) => law.write(&mut out),
+            Law::Points { points } => write_points(&mut out, points),
             Law::Stepped { .. } => unreachable!("a stepped law holds another"),
         }
         out.into_bytes()
@@ -365,6 +385,7 @@ impl Proposal {
             9 => Law::Explicit { dimension, points: from.finites(candidates as usize * dimension)? },
             10 => Law::Offspring(Offspring::read(&mut from, dimension)?),
             11 => Law::LowRank(LowRank::read(&mut from, dimension)?),
+            12 if dimension == 1 => Law::Points { points: read_points(&mut from, candidates as usize)? },
             _ => return Err(SnapshotError::Damaged("the kind of proposal is unknown")),
         };
         from.end()?;

@@ -39,8 +39,13 @@ fn evolution(dir: &Path) -> Result<(), Box<dyn Error>> {
         axes: Vec::new(),
     };
     let layout = Layout::of(&spec("evolution", Plan::Evolve(evolve)), 0);
-    let schema =
-        TrialsSchema { evolves: true, axes: Vec::new(), conditional: Vec::new(), metrics: vec!["value".to_owned()] };
+    let schema = TrialsSchema {
+        evolves: true,
+        rungs: false,
+        axes: Vec::new(),
+        conditional: Vec::new(),
+        metrics: vec!["value".to_owned()],
+    };
     write_parts(dir, &schema, &layout, |_| Ok(Vec::new()))?;
     let generation = |generation: u32| {
         let best = 10.0 / f64::from(generation + 1);
@@ -87,6 +92,7 @@ fn sweep(dir: &Path) -> Result<(), Box<dyn Error>> {
     ];
     let schema = TrialsSchema {
         evolves: false,
+        rungs: false,
         axes: kinds.iter().map(|(name, kind)| (name.to_string(), *kind)).collect(),
         conditional: Vec::new(),
         metrics: vec!["accuracy".to_owned(), "spikes".to_owned()],
@@ -146,7 +152,13 @@ fn write_parts(
             values,
             errors: trials().filter(|t| status(*t) == Status::Failed).map(error).collect(),
         };
-        let data = TrialsPart { layout: layout.clone(), range, axes: axes(range)?, outcomes: vec![outcomes] };
+        let data = TrialsPart {
+            layout: layout.clone(),
+            range,
+            axes: axes(range)?,
+            points: Vec::new(),
+            outcomes: vec![outcomes],
+        };
         write_trials_part(&dir.join("trials"), part, schema, &metadata(name), &data)?;
     }
     Ok(())

@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::temp_dir().join(format!("tumble-throughput-{}", std::process::id()));
     let schema = TrialsSchema {
         evolves: false,
+        rungs: false,
         axes: ["snr", "load", "rate"].map(|name| (name.to_owned(), ColumnKind::Float)).to_vec(),
         conditional: Vec::new(),
         metrics: ["accuracy", "loss", "spikes", "energy"].map(str::to_owned).to_vec(),
@@ -76,5 +77,5 @@ fn part() -> TrialsPart {
     values.extend(trials().map(|t| (noise(5)(t) * 5000.0).floor()));
     values.extend(trials().map(|t| 1e-9 * noise(6)(t)));
     let outcomes = vec![Outcomes { trials: range.len() as u32, metrics: 4, values, ..Outcomes::default() }];
-    TrialsPart { layout, range, axes, outcomes }
+    TrialsPart { layout, range, axes, points: Vec::new(), outcomes }
 }

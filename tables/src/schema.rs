@@ -55,11 +55,16 @@ pub const TRIAL_COLUMNS: [(&str, &str); 7] = [
     ("error", "why it failed, if it did"),
 ];
 
+/// What stands in the place of `generation` in a sweep that stops candidates early, whose `candidate` is the point.
+pub const RUNG_COLUMN: (&str, &str) = ("rung", "the rung that the trial is of, from 0");
+
 /// What the columns of a run's trials table are. It follows from the run file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrialsSchema {
     /// Whether the run evolves, and so has generations and candidates.
     pub evolves: bool,
+    /// Whether its generations are the rungs of a sweep, and are called so. Of such a run every trial's candidate is told.
+    pub rungs: bool,
     /// What is swept, or searched by its axes, in the order of the run file.
     pub axes: Vec<(String, ColumnKind)>,
     /// The names of those axes that are not there at every point: their columns may hold nothing.
@@ -73,7 +78,10 @@ impl TrialsSchema {
     pub fn columns(&self) -> Vec<&str> {
         let fixed = |from: usize, to: usize| TRIAL_COLUMNS[from..to].iter().map(|(name, _)| *name);
         fixed(0, 1)
-            .chain(fixed(1, 3).filter(|_| self.evolves))
+            .chain(fixed(1, 3).filter(|_| self.evolves).map(|name| match name {
+                "generation" if self.rungs => RUNG_COLUMN.0,
+                name => name,
+            }))
             .chain(fixed(3, 5))
             .chain(self.axes.iter().map(|(name, _)| name.as_str()))
             .chain(self.metrics.iter().map(String::as_str))
@@ -212,6 +220,7 @@ mod tests {
     fn schema(evolves: bool, axes: &[&str], metrics: &[&str]) -> TrialsSchema {
         TrialsSchema {
             evolves,
+            rungs: false,
             axes: axes.iter().map(|name| (name.to_string(), ColumnKind::Float)).collect(),
             conditional: Vec::new(),
             metrics: metrics.iter().map(|name| name.to_string()).collect(),

@@ -17,7 +17,7 @@ use tumble_domain::{Layout, TrialAddress, TrialRange};
 use crate::atomic::sync_folder;
 use crate::error::TableError;
 use crate::format::{ColumnLayout, Metadata, Packing, canonical, word_list, write_columns};
-use crate::schema::{AxisColumn, ColumnKind, TrialsSchema};
+use crate::schema::{AxisColumn, ColumnKind, RUNG_COLUMN, TrialsSchema};
 
 /// The rows of one part.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,9 @@ pub struct TrialsPart {
     pub range: TrialRange,
     /// A value for each trial of `range`, for each axis of the schema.
     pub axes: Vec<AxisColumn>,
+    /// Of a sweep with rungs the point of each trial, which is its candidate; empty for every other run, where the layout
+    /// says which candidate a trial is of.
+    pub points: Vec<u32>,
     /// Consecutive outcomes that cover `range` exactly, in order. How they are cut leaves no trace in the file.
     pub outcomes: Vec<Outcomes>,
 }
@@ -86,7 +89,8 @@ fn columns(schema: &TrialsSchema) -> Vec<(ColumnLayout, Source)> {
     use DataType::{Boolean, Float64, Int64, UInt32, UInt64, Utf8};
     let mut columns = vec![(ColumnLayout::required("trial", UInt64, Packing::Delta), Source::Trial)];
     if schema.evolves {
-        columns.push((ColumnLayout::required("generation", UInt32, Packing::Words), Source::Generation));
+        let name = if schema.rungs { RUNG_COLUMN.0 } else { "generation" };
+        columns.push((ColumnLayout::required(name, UInt32, Packing::Words), Source::Generation));
         columns.push((ColumnLayout::required("candidate", UInt32, Packing::Delta), Source::Candidate));
     }
     columns.push((ColumnLayout::required("replicate", UInt32, Packing::Words), Source::Replicate));
@@ -129,6 +133,15 @@ impl Source {
             Arc::new(UInt32Array::from_iter_values(trials.clone().map(|t| value(data.layout.address(t)))))
         };
         Ok(match self {
+            Source::Candidate if !data.points.is_empty() => {
+                Arc::new(UInt32Array::from_iter_values(data.points[rows].iter().copied()))
+            }
+            Source::Seed if !data.points.is_empty() => {
+                let seed = |(trial, point): (u64, &u32)| {
+                    data.layout.rung_seed(u64::from(*point), data.layout.address(trial).replicate).0
+                };
+                Arc::new(UInt64Array::from_iter_values(trials.zip(&data.points[rows]).map(seed)))
+            }
             Source::Trial => Arc::new(UInt64Array::from_iter_values(trials)),
             Source::Generation => addresses(|at| at.generation),
             // A population is a u32, so the candidate of an evolution fits; a sweep has no such column.
@@ -322,6 +335,9 @@ fn check(part: u64, schema: &TrialsSchema, data: &TrialsPart) -> Result<(), Tabl
         if column.len() as u64 != range.len() {
             return unfit(format!("the axis `{name}` has {} values for {} trials", column.len(), range.len()));
         }
+    }
+    if data.points.len() as u64 != if schema.rungs { range.len() } else { 0 } {
+        return unfit(format!("there are {} points for the {} trials of {range}", data.points.len(), range.len()));
     }
     let mut covered = 0;
     for outcomes in &data.outcomes {

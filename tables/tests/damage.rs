@@ -14,6 +14,7 @@ use tumble_tables::{
 fn write(dir: &std::path::Path) -> Vec<u8> {
     let schema = TrialsSchema {
         evolves: false,
+        rungs: false,
         axes: vec![("snr".to_owned(), ColumnKind::Float), ("rule".to_owned(), ColumnKind::Text)],
         conditional: Vec::new(),
         metrics: vec!["accuracy".to_owned()],
@@ -32,7 +33,8 @@ fn write(dir: &std::path::Path) -> Vec<u8> {
         AxisColumn::Text((0..200).map(|t| if t % 2 == 0 { "hebb".into() } else { "delta".into() }).collect()),
     ];
     let layout = sweep_layout(200, 1);
-    let part = TrialsPart { layout, range: TrialRange::new(0, 200), axes, outcomes: vec![outcomes] };
+    let part =
+        TrialsPart { layout, range: TrialRange::new(0, 200), axes, points: Vec::new(), outcomes: vec![outcomes] };
     write_trials_part(dir, 0, &schema, &metadata(), &part).unwrap();
     fs::read(dir.join("part-00000.parquet")).unwrap()
 }

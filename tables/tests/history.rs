@@ -23,6 +23,7 @@ fn frozen() -> PathBuf {
 fn schema() -> TrialsSchema {
     TrialsSchema {
         evolves: false,
+        rungs: false,
         axes: vec![
             ("snr".to_owned(), ColumnKind::Float),
             ("layers".to_owned(), ColumnKind::Integer),
@@ -49,7 +50,7 @@ fn part() -> TrialsPart {
     values[20] = f64::NAN;
     let errors = vec![TrialError { offset: 13, message: "it diverged".to_owned() }];
     let outcomes = vec![Outcomes { trials: 50, metrics: 1, statuses, values, errors }];
-    TrialsPart { layout, range: TrialRange::new(0, 50), axes, outcomes }
+    TrialsPart { layout, range: TrialRange::new(0, 50), axes, points: Vec::new(), outcomes }
 }
 
 fn generations() -> Vec<GenerationRow> {

@@ -18,6 +18,7 @@ use tumble_tables::{
 fn sweep_schema() -> TrialsSchema {
     TrialsSchema {
         evolves: false,
+        rungs: false,
         axes: vec![
             ("snr".to_owned(), ColumnKind::Float),
             ("layers".to_owned(), ColumnKind::Integer),
@@ -55,7 +56,7 @@ fn sweep_part(points: u64) -> TrialsPart {
     whole.values[3] = f64::from_bits(0xFFF8_0000_0000_1234);
     whole.values[4] = f64::NEG_INFINITY;
     whole.values[5] = -0.0;
-    TrialsPart { layout, range: TrialRange::new(0, trials), axes, outcomes: vec![whole] }
+    TrialsPart { layout, range: TrialRange::new(0, trials), axes, points: Vec::new(), outcomes: vec![whole] }
 }
 
 fn status(trial: u64) -> Status {
@@ -153,14 +154,25 @@ fn an_evolution_has_generations_and_candidates() {
     let dir = tempfile::tempdir().unwrap();
     let layout = evolve_layout(100, 50, 3, TrialSeeds::PerGeneration);
     assert_eq!((layout.trials(), layout.part_rows()), (15_000, 4096));
-    let schema =
-        TrialsSchema { evolves: true, axes: Vec::new(), conditional: Vec::new(), metrics: vec!["value".to_owned()] };
+    let schema = TrialsSchema {
+        evolves: true,
+        rungs: false,
+        axes: Vec::new(),
+        conditional: Vec::new(),
+        metrics: vec!["value".to_owned()],
+    };
     // The run stops after 40 generations, in the middle of its third part.
     for part in 0..3 {
         let range = layout.part(part, 12_000);
         let values = (range.start..range.end).map(noise).collect();
         let outcomes = Outcomes { trials: range.len() as u32, metrics: 1, values, ..Outcomes::default() };
-        let data = TrialsPart { layout: layout.clone(), range, axes: Vec::new(), outcomes: vec![outcomes] };
+        let data = TrialsPart {
+            layout: layout.clone(),
+            range,
+            axes: Vec::new(),
+            points: Vec::new(),
+            outcomes: vec![outcomes],
+        };
         write_trials_part(dir.path(), part, &schema, &metadata(), &data).unwrap();
     }
     assert_eq!(part_paths(dir.path()).unwrap().len(), 3);
@@ -199,6 +211,7 @@ fn however_the_outcomes_are_cut_the_bytes_are_the_same() {
     assert!(rows > 64 * 1024 && !rows.is_multiple_of(1024), "{rows} rows");
     let schema = TrialsSchema {
         evolves: false,
+        rungs: false,
         axes: vec![("snr".to_owned(), ColumnKind::Float)],
         conditional: Vec::new(),
         metrics: vec!["accuracy".to_owned(), "spikes".to_owned()],
@@ -220,7 +233,7 @@ fn however_the_outcomes_are_cut_the_bytes_are_the_same() {
         let dir = tempfile::tempdir().unwrap();
         let outcomes = chunked(&whole, sizes);
         without_statuses += outcomes.iter().filter(|o| o.statuses.is_empty()).count();
-        let data = TrialsPart { layout: layout.clone(), range, axes: axes.clone(), outcomes };
+        let data = TrialsPart { layout: layout.clone(), range, axes: axes.clone(), points: Vec::new(), outcomes };
         write_trials_part(dir.path(), 1, &schema, &metadata(), &data).unwrap();
         let bytes = fs::read(dir.path().join("part-00001.parquet")).unwrap();
         match &first {

@@ -30,6 +30,7 @@ impl Brittle {
             parameters: vec![share("failing"), share("undefined")],
             metrics: vec![metric("luck"), metric("score")],
             objective: Objective { metric: "score".into(), direction: Direction::Maximise },
+            prolongs: None,
             genome: Some(Genome {
                 name: "x".into(),
                 length: GenomeLength::Fixed(3),

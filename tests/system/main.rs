@@ -9,5 +9,6 @@ mod memory;
 mod mistakes;
 mod safety;
 mod shown;
+mod stopping;
 mod tumble;
 mod wire;

@@ -46,7 +46,10 @@ impl Slot {
             let (given, scores) = metrics.split_at_mut(candidate.reported.len());
             given.copy_from_slice(&candidate.reported);
             scores.fill(f64::NAN);
-            let seed = job.run.layout.trial_seed(address);
+            let seed = match candidate.rung_point {
+                Some(point) => job.run.layout.rung_seed(point, address.replicate),
+                None => job.run.layout.trial_seed(address),
+            };
             // A deadline is the trial's own; without one the watch is the same for all.
             let own = timeout.map(|t| Watch::new(job.abandon.clone(), Some(t)));
             let watch = own.as_ref().unwrap_or(&watch);
@@ -140,6 +143,8 @@ struct CandidateBuffer {
     /// Where it stands in the space of evolved axes, and what is reported of that.
     point: Vec<f64>,
     reported: Vec<f64>,
+    /// Which point of the design is at hand, at a rung.
+    rung_point: Option<u64>,
 }
 
 impl CandidateBuffer {
@@ -153,14 +158,16 @@ impl CandidateBuffer {
             settings: run.spec.config.clone(),
             overrides: Vec::new(),
             point: vec![0.0; run.spec.plan.evolved_axes().len()],
-            reported: vec![f64::NAN; run.spec.plan.evolved_axes().len()],
+            reported: vec![f64::NAN; run.spec.plan.reported().len()],
+            rung_point: None,
         }
     }
 
     /// The proposal and which of its candidates is at hand, if a candidate is what an evaluator takes: a point of a space
     /// is made into settings.
     fn proposed<'a>(&self, job: &'a Job) -> Option<(&'a Proposal, u32)> {
-        Some((job.proposal.as_deref().filter(|_| job.run.space.is_none())?, self.at? as u32))
+        let is_vector = job.run.space.is_none() && job.run.design.is_none();
+        Some((job.proposal.as_deref().filter(|_| is_vector)?, self.at? as u32))
     }
 
     /// Makes the vector of a proposal's candidate, if it is not there.
@@ -184,6 +191,13 @@ impl CandidateBuffer {
             return;
         }
         let (Some(sweep), Some(design)) = (job.run.spec.plan.sweep(), &job.run.design) else { return };
+        self.rung_point = job.proposal.as_ref().and_then(|rung| rung.point(candidate as u32)).map(u64::from);
+        let candidate = self.rung_point.unwrap_or(candidate);
+        if let (Some(stopping), Some(point)) = (&sweep.stopping, self.rung_point) {
+            self.reported[0] = point as f64;
+            let steps = stopping.rungs.get(job.grant.generation as usize).copied();
+            self.settings[stopping.steps] = steps.map_or(Value::Integer(0), Value::Integer);
+        }
         self.overrides.clear();
         let mut reshaped = false;
         for (axis, description) in sweep.axes.iter().enumerate() {
@@ -335,6 +349,7 @@ mod tests {
                 parameters: Vec::new(),
                 metrics: vec![metric("proposed"), metric("first")],
                 objective: Objective { metric: "proposed".into(), direction: Direction::Maximise },
+                prolongs: None,
                 genome: Some(Genome {
                     name: "w".into(),
                     length: GenomeLength::Tensors(vec![matrix]),

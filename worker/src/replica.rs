@@ -119,6 +119,9 @@ impl Step {
 
 /// The strategy as the run file makes it.
 fn first(run: &OpenRun) -> Result<Box<dyn Strategy>, String> {
+    if let (Some(stopping), Some(design)) = (run.spec.plan.stopping(), &run.design) {
+        return strategies::rungs(stopping, design.points()).map_err(|error| error.to_string());
+    }
     let Plan::Evolve(evolve) = &run.spec.plan else { return Err("the run does not evolve".to_owned()) };
     let problem = Problem::of(evolve, run.pipeline.description(), &run.spec.config, run.spec.seed)
         .map_err(|error| error.to_string())?;

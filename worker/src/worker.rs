@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tumble_domain::{Layout, Outcomes, Plan, RunSpec, TrialAddress, TrialRange};
+use tumble_domain::{Layout, Outcomes, RunSpec, TrialAddress, TrialRange};
 use tumble_pipelines::Pipeline;
 use tumble_search::memory::{Need, Place};
 use tumble_search::{Design, Proposal, Space, StateHash, Strategy};
@@ -475,11 +475,9 @@ impl Worker {
         let Some(run) = self.runs.get(&grant.run).cloned() else {
             return Err((grant, "a grant came before its run".to_owned()));
         };
-        let proposal = match (&run.spec.plan, self.proposals.get(&grant.run)) {
-            (Plan::Evolve(_), Some((generation, proposal))) if *generation == grant.generation => {
-                Some(proposal.clone())
-            }
-            (Plan::Evolve(_), _) => return Err((grant, "a grant came before its proposal".to_owned())),
+        let proposal = match (run.spec.plan.has_generations(), self.proposals.get(&grant.run)) {
+            (true, Some((generation, proposal))) if *generation == grant.generation => Some(proposal.clone()),
+            (true, _) => return Err((grant, "a grant came before its proposal".to_owned())),
             _ => None,
         };
         let candidates = proposal.as_ref().map_or(run.layout.candidates, |p| u64::from(p.candidates()));

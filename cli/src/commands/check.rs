@@ -1,7 +1,8 @@
 //! `tumble check`.
 
 use serde_json::json;
-use tumble_runfile::Branch;
+use tumble_domain::{RunSpec, StoppingRule};
+use tumble_runfile::{Branch, Rung, Shape};
 use tumble_search::Grain;
 use tumble_search::memory::{Need, Place};
 use tumble_search::space::wording;
@@ -35,8 +36,10 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
             .iter()
             .map(|c| format!("{} {}{}", c.name, c.kind.name(), if c.conditional { " or null" } else { "" }))
             .collect();
-        let branches = branches_text(&shape.branches);
-        let generations = if shape.generations > 1 {
+        let (branches, rungs) = (branches_text(&shape.branches), rungs_text(spec, &shape));
+        let generations = if !shape.rungs.is_empty() {
+            format!("{} rungs of at most ", shape.rungs.len())
+        } else if shape.generations > 1 {
             format!("{} generations × ", grouped(shape.generations))
         } else {
             String::new()
@@ -46,7 +49,7 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
         let space = if space.is_empty() { String::new() } else { format!("space     {}\n", space.join("; ")) };
         format!(
             "{} is a valid run of pipeline `{}`\n\
-             trials    {} = {generations}{} candidates × {} replicates\n{branches}\
+             trials    {} = {generations}{} candidates × {} replicates\n{rungs}{branches}\
              objective {}\n{space}\
              table     {} parts of up to {} rows, about {}\n\
              columns   {}\n{memory}",
@@ -72,6 +75,9 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
             "generations": shape.generations,
             "candidates": shape.candidates,
             "replicates": shape.replicates,
+            "rungs": shape.rungs.iter()
+                .map(|rung| json!({ "steps": rung.steps, "candidates_max": rung.candidates }))
+                .collect::<Vec<_>>(),
             "branches": shape.branches.iter()
                 .map(|b| json!({ "axis": b.axis, "value": value_json(&b.value), "points": b.points }))
                 .collect::<Vec<_>>(),
@@ -88,6 +94,27 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
         })
     });
     Ok(Exit::Complete)
+}
+
+/// The rungs of a sweep that stops candidates early, and what they cost. A rung goes over the steps of the one before
+/// again, for only numbers travel; so its cost is all of its steps.
+fn rungs_text(spec: &RunSpec, shape: &Shape) -> String {
+    let (Some(last), Some(stopping)) = (shape.rungs.last(), spec.plan.stopping()) else { return String::new() };
+    let replicates = u64::from(shape.replicates);
+    let steps = |rung: &Rung| (rung.candidates * replicates) as f64 * rung.steps as f64;
+    let (cost, full) =
+        (shape.rungs.iter().map(steps).sum::<f64>(), (shape.candidates * replicates) as f64 * last.steps as f64);
+    let share = format!("{:.1} % of the steps of the full sweep", 100.0 * cost / full);
+    let rungs: Vec<String> = shape
+        .rungs
+        .iter()
+        .map(|rung| format!("{} trials of {} steps", grouped(rung.candidates * replicates), rung.steps))
+        .collect();
+    let share = match stopping.rule {
+        StoppingRule::SuccessiveHalving => share,
+        StoppingRule::Asha | StoppingRule::Median => format!("at most {share}, as the fitness says"),
+    };
+    format!("rungs     {}; {share}\n", rungs.join(", "))
 }
 
 /// The branches that are shown of each axis; of more the count alone.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json, json};
 use tumble_domain::philox::philox4x32_10;
 use tumble_domain::{Layout, Objective, Outcomes, Plan, TrialAddress, TrialRange, Value, fitness_of};
 use tumble_pipelines::{Pipeline, registry};
-use tumble_search::{Problem, Proposal, Space, Strategy, strategies};
+use tumble_search::{Problem, Proposal, Strategy, strategies};
 use tumble_tables::Column;
 use tumble_worker::evaluate::Slot;
 use tumble_worker::worker::{Grant, Job, OpenRun};
@@ -153,16 +153,28 @@ impl Recorded {
                 compared.push(Compared { trial: *trial, at, recorded: rows[trial].clone(), again });
             }
         };
-        match &self.run.spec.plan {
-            Plan::Evolve(_) => self.replay_generations(wanted, &mut evaluate)?,
-            _ => evaluate(wanted, &self.run.layout, None),
+        match self.run.spec.plan.has_generations() {
+            true => self.replay_generations(wanted, &mut evaluate)?,
+            false => evaluate(wanted, &self.run.layout, None),
         }
         Ok(compared)
     }
 
-    /// How many of the recorded numbers belong to evolved axes.
+    /// How many of the recorded numbers tell what a trial was given: its values of evolved axes, or its point at a rung.
     fn axes_recorded(&self) -> usize {
-        self.run.space.as_ref().map_or(0, Space::dimension)
+        self.run.spec.plan.reported().len()
+    }
+
+    /// Which point of the design a trial is of, and its seed; at a rung it is the recorded point.
+    fn point_and_seed(&self, compared: &Compared) -> (u64, u64) {
+        let at = compared.at;
+        match self.run.spec.plan.stopping() {
+            Some(_) => {
+                let point = compared.again.metrics[0] as u64;
+                (point, self.run.layout.rung_seed(point, at.replicate).0)
+            }
+            None => (at.candidate, self.run.layout.trial_seed(at).0),
+        }
     }
 
     fn recorded_rows(&self, wanted: &[u64]) -> Result<BTreeMap<u64, Row>, Failure> {
@@ -179,6 +191,8 @@ impl Recorded {
                     Some(space) => cell(column, row).map_or(f64::NAN, |value| space.report_of(i, &value)),
                     None => match column {
                         Column::Float(values) => values[row],
+                        // The point of a trial of a rung.
+                        Column::Unsigned(values) => values[row] as f64,
                         _ => f64::NAN,
                     },
                 };
@@ -229,7 +243,10 @@ impl Recorded {
     }
 
     fn strategy(&self) -> Result<Box<dyn Strategy>, Failure> {
-        let Plan::Evolve(evolve) = &self.run.spec.plan else { unreachable!("only an evolution is replayed") };
+        if let (Some(stopping), Some(design)) = (self.run.spec.plan.stopping(), &self.run.design) {
+            return strategies::rungs(stopping, design.points()).map_err(Failure::usage);
+        }
+        let Plan::Evolve(evolve) = &self.run.spec.plan else { unreachable!("only what has generations is replayed") };
         let description = self.run.pipeline.description();
         let problem = Problem::of(evolve, description, &self.run.spec.config, self.run.spec.seed);
         let problem = problem.map_err(Failure::usage)?;
@@ -279,13 +296,14 @@ impl Recorded {
 
     fn describe(&self, compared: &Compared) -> String {
         let at = compared.at;
-        let seed = self.run.layout.trial_seed(at).0;
+        let (point, seed) = self.point_and_seed(compared);
         let place = match &self.run.spec.plan {
             Plan::Evolve(_) => format!("generation {}, candidate {}", at.generation, at.candidate),
+            plan if plan.stopping().is_some() => format!("rung {}, candidate {point}", at.generation),
             _ => format!("point {}", at.candidate),
         };
         let mut text = format!("trial {}: {place}, replicate {}, seed {seed}\n", compared.trial, at.replicate);
-        for (name, value) in self.axes(at.candidate) {
+        for (name, value) in self.axes(point, at.generation) {
             text += &format!("  {name} = {value}\n");
         }
         let mut line = |name: &str, was: &dyn std::fmt::Display, is: &dyn std::fmt::Display| {
@@ -308,6 +326,7 @@ impl Recorded {
 
     fn describe_json(&self, compared: &Compared) -> Json {
         let at = compared.at;
+        let (point, seed) = self.point_and_seed(compared);
         let row = |row: &Row| {
             let metrics: Map<String, Json> = self
                 .metrics
@@ -319,7 +338,7 @@ impl Recorded {
             json!({ "outcome": row.outcome, "metrics": metrics })
         };
         let axes: Map<String, Json> =
-            self.axes(at.candidate).iter().map(|(name, value)| (name.clone(), value_json(value))).collect();
+            self.axes(point, at.generation).iter().map(|(name, value)| (name.clone(), value_json(value))).collect();
         let evolved = self.run.space.iter().flat_map(|space| {
             let value = |axis: usize| value_json(&space.read(axis, compared.again.metrics[axis]));
             (0..space.dimension()).map(move |axis| (self.metrics[axis].clone(), value(axis)))
@@ -328,9 +347,9 @@ impl Recorded {
         json!({
             "trial": compared.trial,
             "generation": at.generation,
-            "candidate": at.candidate,
+            "candidate": point,
             "replicate": at.replicate,
-            "seed": self.run.layout.trial_seed(at).0,
+            "seed": seed,
             "axes": axes,
             "recorded": row(&compared.recorded),
             "evaluated": row(&compared.again),
@@ -338,11 +357,15 @@ impl Recorded {
         })
     }
 
-    /// The swept settings of a point.
-    fn axes(&self, point: u64) -> Vec<(String, Value)> {
+    /// The swept settings of a point, with the steps of the rung if there are rungs.
+    fn axes(&self, point: u64, rung: u32) -> Vec<(String, Value)> {
         let (Some(sweep), Some(design)) = (self.run.spec.plan.sweep(), &self.run.design) else { return Vec::new() };
         let there = |(i, axis): (usize, &tumble_domain::Axis)| Some((axis.name.clone(), design.value(point, i)?));
-        sweep.axes.iter().enumerate().filter_map(there).collect()
+        let steps = sweep.stopping.as_ref().and_then(|stopping| {
+            let name = self.run.pipeline.description().parameters.get(stopping.steps)?.name.clone();
+            Some((name, Value::Integer(*stopping.rungs.get(rung as usize)?)))
+        });
+        sweep.axes.iter().enumerate().filter_map(there).chain(steps).collect()
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Run {
     pub trials_end: u64,
     /// Parts of the trials table that stand on disk.
     pub parts: u64,
-    /// The evolution, unless this is a sweep.
+    /// The evolution, or the rungs of a sweep that has some.
     pub evolution: Option<Evolution>,
     /// The best objective so far, in its own direction.
     pub best: Option<f64>,
@@ -214,7 +214,11 @@ impl Run {
                 layout.begin(0, u64::from(strategy.population()));
                 Some(Evolution::new(strategy, spec.replicates))
             }
-            _ => None,
+            Plan::Sweep(sweep) => sweep.stopping.as_ref().map(|stopping| {
+                let strategy = strategies::rungs(stopping, points).expect("a validated sweep has rungs that stand");
+                Evolution::new(strategy, spec.replicates)
+            }),
+            Plan::SweepOfEvolutions(..) => None,
         };
         Run {
             // An evolution's population may grow, so that nobody knows yet how many trials it will have.
@@ -275,6 +279,14 @@ impl Run {
     /// searched, and no metric.
     pub(crate) fn unscored(&self, trial: u64) -> Vec<f64> {
         let mut values = vec![f64::NAN; self.recorded.metrics.len()];
+        if self.spec.plan.stopping().is_some() {
+            values[0] = self.evolution.as_ref().map_or(f64::NAN, |evolution| {
+                let mut point = [f64::NAN];
+                evolution.proposal.candidate(self.layout.address(trial).candidate as u32, &mut point);
+                point[0]
+            });
+            return values;
+        }
         let axes = self.spec.plan.evolved_axes();
         if let (Some(evolution), false) = (&self.evolution, axes.is_empty()) {
             let mut point = vec![0.0; axes.len()];
@@ -376,7 +388,9 @@ impl Run {
             best: best.map_or(f64::NAN, |(_, fitness)| self.direction.turn(fitness)),
             mean,
             quantiles: QUANTILES.map(|q| quantile(&values, q)),
-            best_candidate: best.map(|(candidate, _)| candidate as u32),
+            // A rung's table calls its candidates by their points.
+            best_candidate: best
+                .map(|(candidate, _)| evolution.proposal.point(candidate as u32).unwrap_or(candidate as u32)),
             state_hash: evolution.state_hash,
             scalars: evolution.strategy.scalars().into_iter().map(|(_, value)| value).collect(),
         })
@@ -392,6 +406,11 @@ impl Run {
             evolution.generation() == row.generation && evolution.state_hash == row.state_hash
         });
         let Some(evolution) = self.evolution.as_mut().filter(|_| known) else { return Err(drifted()) };
+        if self.spec.plan.stopping().is_some() {
+            // Rungs are not compared with each other: the champion is that of the last one.
+            evolution.champion = None;
+            self.best = None;
+        }
         let beaten = |fitness: f64| evolution.champion.as_ref().is_none_or(|champion| fitness > champion.fitness);
         if let Some((candidate, fitness)) = fittest(&fitness).filter(|(_, fitness)| beaten(*fitness)) {
             let mut genome = vec![0.0; evolution.proposal.dimension()];
@@ -407,9 +426,13 @@ impl Run {
 
     /// Why the run ends now that its last closed generation is told, if it does.
     pub(crate) fn stop_reason(&self) -> Option<Reason> {
-        let (Plan::Evolve(evolve), Some(evolution)) = (&self.spec.plan, &self.evolution) else {
-            return None;
-        };
+        let evolution = self.evolution.as_ref()?;
+        if let Some(stopping) = self.spec.plan.stopping() {
+            let left = || evolution.strategy.exhausted().map(|why| Reason::Exhausted(why.to_owned()));
+            let is_last = evolution.generation() as usize >= stopping.rungs.len();
+            return if is_last { Some(Reason::Complete) } else { left() };
+        }
+        let Plan::Evolve(evolve) = &self.spec.plan else { return None };
         let reached =
             |target: f64| self.best.is_some_and(|best| self.direction.turn(best) >= self.direction.turn(target));
         let spent = self.layout.generation(evolution.generation()).start;
@@ -553,6 +576,7 @@ mod tests {
             parameters: Vec::new(),
             metrics: vec![metric],
             objective: Objective { metric: "height".into(), direction: Direction::Maximise },
+            prolongs: None,
             genome: Some(Genome {
                 name: "x".into(),
                 length: GenomeLength::Fixed(2),
@@ -664,6 +688,7 @@ mod tests {
             }],
             metrics: vec![Metric { name: "height".into(), unit: String::new(), summary: String::new() }],
             objective: objective.clone(),
+            prolongs: None,
             genome: None,
         };
         let values = AxisValues::Integers { from: 5, to: 8 };

@@ -30,6 +30,7 @@ pub(crate) fn bowl() -> PipelineDescription {
         }],
         metrics: vec![metric("depth"), metric("width")],
         objective: Objective { metric: "depth".into(), direction: Direction::Maximise },
+        prolongs: None,
         genome: Some(Genome {
             name: "x".into(),
             length: GenomeLength::Parameter("dimension".into()),

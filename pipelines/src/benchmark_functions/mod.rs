@@ -70,6 +70,7 @@ impl BenchmarkFunctions {
             ],
             metrics: vec![metric("value", "How far the function at this point lies above its minimum.")],
             objective: Objective { metric: "value".into(), direction: Direction::Minimise },
+            prolongs: None,
             genome: Some(Genome {
                 name: "x".into(),
                 length: GenomeLength::Parameter("dimension".into()),

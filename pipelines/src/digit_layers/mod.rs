@@ -88,6 +88,7 @@ fn describe() -> PipelineDescription {
             metric("test_accuracy", "Share of the test images put in their class."),
         ],
         objective: Objective { metric: "loss".into(), direction: Direction::Minimise },
+        prolongs: None,
         genome: Some(Genome {
             name: "w".into(),
             length: GenomeLength::Tensors(vec![

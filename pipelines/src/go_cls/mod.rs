@@ -82,6 +82,7 @@ impl GoCls {
                 metric("theory_memory_late", "The expected memory error after the last epoch."),
             ],
             objective: Objective { metric: "generalisation_early".into(), direction: Direction::Minimise },
+            prolongs: Some("epochs".into()),
             genome: None,
         };
         GoCls { description }

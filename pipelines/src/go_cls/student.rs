@@ -108,6 +108,25 @@ mod tests {
         learn(&teacher, &examples, (rate, epochs), None, &Watch::unlimited()).expect("it converges")
     }
 
+    /// `epochs` only prolongs a trial: the first epochs of a longer one are those of a shorter one, to the bit, also where
+    /// the notebook draws anew in every epoch.
+    #[test]
+    fn a_shorter_course_is_the_beginning_of_a_longer_one() {
+        let teacher = Teacher::drawn(Seed(5), 20, Variances::of(1.0));
+        let examples = teacher.training(20);
+        for replays in [false, true] {
+            let course = |epochs| {
+                let mut notebook = Notebook::drawn(Seed(5), 200, 0.05, 20).expect("it has units");
+                notebook.error(&examples, &examples, || Ok(())).expect("nobody interrupts");
+                let source = replays.then_some((&mut notebook, Seed(5)));
+                learn(&teacher, &examples, (0.01, epochs), source, &Watch::unlimited()).expect("it converges")
+            };
+            let (short, long) = (course(7), course(20));
+            assert_eq!((&long.generalisation[..8], &long.memory[..8]), (&short.generalisation[..], &short.memory[..]));
+            assert_ne!(long.memory[8], long.memory[7]);
+        }
+    }
+
     /// Mean and standard error.
     fn mean(numbers: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
         let n = numbers.clone().count() as f64;

@@ -102,6 +102,7 @@ fn describe() -> PipelineDescription {
         ],
         metrics: METRICS.map(|(name, summary)| metric(name, summary)).into(),
         objective: Objective { metric: "f1".into(), direction: Direction::Maximise },
+        prolongs: Some("epochs".into()),
         genome: None,
     }
 }

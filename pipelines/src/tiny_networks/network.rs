@@ -194,6 +194,21 @@ mod tests {
     use super::super::task::Task;
     use super::*;
 
+    /// `epochs` only prolongs a trial: a network that was trained and then trained on is one that was trained for longer.
+    #[test]
+    fn training_goes_on_where_it_ended() {
+        let task = Task::draw(Digits::embedded(), [3, 8], 40, Seed(5)).expect("there are examples");
+        let trained = |parts: &[usize]| {
+            let mut network = Network::<8>::init(6, Seed(5));
+            for epochs in parts {
+                network.train(&task.train, *epochs, 0.3, &Watch::unlimited()).expect("nobody interrupts");
+            }
+            network
+        };
+        assert_eq!(trained(&[3, 7]), trained(&[10]));
+        assert_ne!(trained(&[3]), trained(&[10]));
+    }
+
     /// The same network in the plainest form: double precision, every pixel, formula by formula.
     struct Plain {
         hidden: Vec<Vec<f64>>,

@@ -41,6 +41,7 @@ pub(crate) fn functions() -> PipelineDescription {
         ],
         metrics: vec![metric("value"), metric("distance")],
         objective: Objective { metric: "value".to_owned(), direction: Direction::Minimise },
+        prolongs: None,
         genome: Some(Genome {
             name: "x".to_owned(),
             length: GenomeLength::Parameter("dimension".to_owned()),
@@ -69,6 +70,7 @@ pub(crate) fn networks() -> PipelineDescription {
         ],
         metrics: vec![metric("accuracy")],
         objective: Objective { metric: "accuracy".to_owned(), direction: Direction::Maximise },
+        prolongs: Some("units".to_owned()),
         genome: None,
     }
 }

@@ -7,3 +7,4 @@ mod points;
 mod problems;
 mod round_trip;
 mod shape;
+mod stopping;

@@ -23,6 +23,7 @@ mod pgpe;
 mod pso;
 mod random;
 mod recombination;
+mod rungs;
 mod self_adaptive_es;
 mod sep_cma_es;
 mod snes;
@@ -39,6 +40,8 @@ use std::sync::LazyLock;
 
 pub use self::memory::Memory;
 use self::memory::Numbers;
+pub use self::rungs::{POINTS_MAX, rungs};
+pub(crate) use self::rungs::{read_points, write_points};
 
 use tumble_domain::nearest::nearest;
 use tumble_domain::seed::Stream;
@@ -208,6 +211,11 @@ pub fn restore(bytes: &[u8]) -> Result<Box<dyn Strategy>, SnapshotError> {
     let mut from = Reader::new(&bytes[2..body]);
     let length = usize::from(from.u8()?);
     let name = from.raw(length)?;
+    if name == rungs::NAME.as_bytes() {
+        let strategy = rungs::restore(&mut from)?;
+        from.end()?;
+        return Ok(strategy);
+    }
     let (entry, _) = std::str::from_utf8(name)
         .ok()
         .and_then(|name| find(name).ok())

@@ -340,6 +340,7 @@ fn a_flat_generation_leaves_the_mean_where_it_is() {
             Law::Mutants(mutants) => mutants.parents,
             // Without a mean; those that keep members say in their own tests what a flat generation does to them.
             Law::Uniform { .. } | Law::Explicit { .. } => vec![],
+            Law::Points { .. } => unreachable!("nothing on the shelf lists points"),
             Law::Stepped { .. } => unreachable!("a stepped law holds another"),
         };
         let before = centre(&*strategy);

@@ -70,6 +70,7 @@ fn pipeline() -> PipelineDescription {
         parameters: Vec::new(),
         metrics: vec![Metric { name: "height".into(), unit: String::new(), summary: String::new() }],
         objective: Objective { metric: "height".into(), direction: Direction::Maximise },
+        prolongs: None,
         genome: Some(Genome { name: "x".into(), length: GenomeLength::Fixed(2), bounds: None, summary: String::new() }),
     }
 }
