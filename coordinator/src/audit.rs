@@ -19,7 +19,8 @@ pub(crate) fn audit(core: &Coordinator, journal: &mut Journal) -> Result<bool, D
         changed = true;
         match run.checkpoint_without(&found.lost, found.first_part) {
             Some(checkpoint) => {
-                journal.append(&[RunRecord { run: run.id.clone(), record: Record::Checkpoint(Box::new(checkpoint)) }])?;
+                journal
+                    .append(&[RunRecord { run: run.id.clone(), record: Record::Checkpoint(Box::new(checkpoint)) }])?;
                 journal.reopen(&run.id)?;
             }
             // A candidate of an earlier generation is made from a state that nobody has any more.

@@ -451,7 +451,8 @@ impl Run {
     /// parts are written again from the first that is not `parts` any more. `None` where the trials were made from a state
     /// that is gone, or the end was decided from them: there everything is evaluated again.
     pub fn checkpoint_without(&self, lost: &RangeSet, parts: u64) -> Option<Checkpoint> {
-        let ended_otherwise = !matches!(&self.phase, Phase::Open | Phase::Suspended(_) | Phase::Ending(Reason::Complete));
+        let ended_otherwise =
+            !matches!(&self.phase, Phase::Open | Phase::Suspended(_) | Phase::Ending(Reason::Complete));
         if self.evolution.is_some() || self.aborted || ended_otherwise {
             return None;
         }

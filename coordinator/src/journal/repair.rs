@@ -77,7 +77,10 @@ impl Journal {
             let what = if is(&remarks) || is(&[Kind::PartWritten]) {
                 "a record that no outcome depends on was damaged and is left out".to_owned()
             } else if is(&[Kind::Scored]) && (!evolves[&of] || damage.seq < checkpoint) {
-                format!("the recorded outcomes of trials {} were damaged; those that no part holds are evaluated again", damage.trials)
+                format!(
+                    "the recorded outcomes of trials {} were damaged; those that no part holds are evaluated again",
+                    damage.trials
+                )
             } else if is(&[Kind::Scored, Kind::GenerationClosed]) && damage.seq > checkpoint {
                 // What follows was decided from it, and is decided again.
                 self.delete(
@@ -96,7 +99,10 @@ impl Journal {
                 self.begin_again(&run)?;
                 "a record that all else follows from was damaged; every trial is evaluated again".to_owned()
             };
-            repairs.push(Repair { run, what: format!("record {} of the journal {}: {what}", damage.seq, self.path.display()) });
+            repairs.push(Repair {
+                run,
+                what: format!("record {} of the journal {}: {what}", damage.seq, self.path.display()),
+            });
         }
         Ok(repairs)
     }
@@ -114,7 +120,8 @@ impl Journal {
         while let Some(row) = rows.next().map_err(failed)? {
             let seq: i64 = row.get(0).map_err(failed)?;
             // What is no text, number or blob any more has a flipped bit in its type.
-            let run = String::from_utf8_lossy(row.get_ref(1).map_err(failed)?.as_bytes().unwrap_or_default()).into_owned();
+            let run =
+                String::from_utf8_lossy(row.get_ref(1).map_err(failed)?.as_bytes().unwrap_or_default()).into_owned();
             let number = |column: usize| row.get::<_, i64>(column).unwrap_or(-1);
             let (kind, first, last) = (number(2), number(3), number(4));
             let body = row.get_ref(5).map_err(failed)?.as_bytes().unwrap_or_default();
@@ -156,10 +163,7 @@ impl Journal {
 
     /// Forgets all of a run but its submission: it is evaluated again from its first trial, to the same tables.
     pub fn begin_again(&mut self, run: &RunId) -> Result<(), JournalError> {
-        self.delete(
-            "DELETE FROM records WHERE run = ?1 AND kind <> ?2",
-            params![&*run.0, Kind::Submitted as i64],
-        )
+        self.delete("DELETE FROM records WHERE run = ?1 AND kind <> ?2", params![&*run.0, Kind::Submitted as i64])
     }
 
     /// Takes back that a run is ending, for it has trials to evaluate again.
