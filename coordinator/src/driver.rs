@@ -15,6 +15,7 @@ use tumble_core::{
 use tumble_domain::{Outcomes, TrialRange};
 use tumble_proto::v1;
 
+use crate::audit;
 use crate::folder::{self, Folders};
 use crate::journal::{Journal, JournalError};
 use crate::outlet::{Done, Job, RunTables};
@@ -97,23 +98,33 @@ pub(crate) struct Driver {
 impl Driver {
     /// Replays the journal, and tidies what a killed process left unfinished in the folders of open runs.
     pub(crate) fn restore(
-        journal: Journal,
+        mut journal: Journal,
         folders: &Folders,
         limits: tumble_core::Limits,
         inputs: mpsc::Receiver<Input>,
         jobs: std::sync::mpsc::Sender<Job>,
     ) -> Result<Driver, DriveError> {
         let started = Instant::now();
-        let mut records = journal.replay()?;
-        if let Folders::Exactly(here, _) = folders {
-            // The folder may have been moved since, or be named by another path.
-            for RunRecord { record, .. } in &mut records {
-                if let Record::Submitted { folder, .. } = record {
-                    folder.clone_from(here);
+        for repair in journal.repair()? {
+            tracing::warn!(run = %repair.run, "{}", repair.what);
+        }
+        let replayed = |journal: &Journal| {
+            let mut records = journal.replay()?;
+            if let Folders::Exactly(here, _) = folders {
+                // The folder may have been moved since, or be named by another path.
+                for RunRecord { record, .. } in &mut records {
+                    if let Record::Submitted { folder, .. } = record {
+                        folder.clone_from(here);
+                    }
                 }
             }
+            let (limits, now) = (limits.clone(), timestamp(started));
+            Ok::<_, DriveError>(Coordinator::replay(limits, wire::length, journal.epoch(), now, records)?)
+        };
+        let mut core = replayed(&journal)?;
+        if audit::audit(&core, &mut journal)? {
+            core = replayed(&journal)?;
         }
-        let core = Coordinator::replay(limits, wire::length, journal.epoch(), timestamp(started), records)?;
         for run in core.runs().iter().filter(|run| !matches!(run.phase, Phase::Finished(_))) {
             for folder in [run.folder.clone(), run.folder.join("trials")] {
                 // A folder that is gone is noticed when a table is written.
@@ -303,7 +314,7 @@ impl Driver {
         }
         for work in outgoing.work {
             match work {
-                TableWork::Part { run, part, range } => self.start_part(&run, part, range)?,
+                TableWork::Part { run, part, range } => self.start_part(&run, part, range, events)?,
                 TableWork::Complete { run } => self.start_completion(&run)?,
                 TableWork::Compare { run, first_trial, outcomes } => {
                     let differing = self.compare(&run, first_trial, &outcomes)?;
@@ -317,7 +328,13 @@ impl Driver {
         Ok(())
     }
 
-    fn start_part(&self, id: &RunId, part: u64, range: TrialRange) -> Result<(), DriveError> {
+    fn start_part(
+        &self,
+        id: &RunId,
+        part: u64,
+        range: TrialRange,
+        events: &mut VecDeque<Event>,
+    ) -> Result<(), DriveError> {
         let run = self.core.runs().get(id).expect("the core has just named it");
         let pieces = self.journal.outcomes(id, range)?;
         let mut expected = range.start;
@@ -326,6 +343,11 @@ impl Driver {
                 break;
             }
             expected = piece.end;
+        }
+        if expected != range.end && RunTables::of(run).part_stands(part, range).is_ok() {
+            // It was written before a part in front of it was lost: what the journal let go of stands in it.
+            events.push_back(Event::PartWritten { run: id.clone(), part, rows: range.len(), bytes: 0 });
+            return Ok(());
         }
         if expected != range.end {
             return Err(DriveError::Gap { run: id.clone(), range: TrialRange::new(expected, range.end) });
@@ -347,6 +369,7 @@ impl Driver {
         let view = self.core.view(id, timestamp(self.started)).expect("the core has just named it");
         self.start(Job::Complete {
             tables: RunTables::of(run),
+            trials_end: run.trials_end,
             generations,
             attempts: self.journal.attempts(id)?,
             champion: run.evolution.as_ref().and_then(|e| e.champion.clone()),

@@ -2,6 +2,7 @@
 //!
 //! It never depends on the pipelines: it knows them by the descriptions that workers announce and clients check against.
 
+mod audit;
 pub mod driver;
 pub mod folder;
 pub mod journal;

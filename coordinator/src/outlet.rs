@@ -77,6 +77,16 @@ impl RunTables {
         }
     }
 
+    /// Whether a part with these trials stands on disk, and if not, what is wrong with it.
+    pub(crate) fn part_stands(&self, part: u64, range: TrialRange) -> Result<(), String> {
+        tumble_tables::part_stands(&self.folder.join("trials"), part, range.len(), &self.metadata.run_toml)
+    }
+
+    /// The name of a part's file, for people.
+    pub(crate) fn part_path(&self, part: u64) -> PathBuf {
+        self.folder.join("trials").join(tumble_tables::part_name(part))
+    }
+
     fn design(&self) -> Option<Design> {
         let sweep = self.spec.plan.sweep()?;
         Some(Design::try_new(sweep, self.spec.seed).expect("a validated sweep has a design that stands"))
@@ -115,6 +125,8 @@ pub enum Job {
     Complete {
         /// Of which run.
         tables: RunTables,
+        /// The trials table ends before this trial.
+        trials_end: u64,
         /// The generations, if it evolved.
         generations: Option<(Vec<String>, Vec<GenerationRow>)>,
         /// How it went.
@@ -165,7 +177,8 @@ impl Job {
                 let receipt = tumble_tables::write_trials_part(&folder, part, &tables.schema, &tables.metadata, &data)?;
                 Ok(Done::Part { run: tables.id, part, rows: receipt.rows, bytes: receipt.bytes })
             }
-            Job::Complete { tables, generations, attempts, champion, view } => {
+            Job::Complete { tables, trials_end, generations, attempts, champion, view } => {
+                all_parts_stand(&tables, trials_end)?;
                 complete(&tables, generations, attempts, champion, &view)?;
                 Ok(Done::Complete { run: tables.id })
             }
@@ -246,6 +259,24 @@ fn rung_part(
     columns.push(column);
     let outcomes = outcomes.iter().map(|piece| piece.without_first(1)).collect();
     Ok(TrialsPart { layout: tables.layout.clone(), range, axes: columns, points, outcomes })
+}
+
+/// Parts may have been deleted or cut since they were written. Whoever reads the table is not to find that out.
+fn all_parts_stand(tables: &RunTables, trials_end: u64) -> Result<(), TableError> {
+    let dir = tables.folder.join("trials");
+    for part in 0.. {
+        let range = tables.layout.part(part, trials_end);
+        if range.is_empty() {
+            break;
+        }
+        tables.part_stands(part, range).map_err(|what| TableError::PartLost {
+            path: tables.part_path(part),
+            what,
+            trials: (range.start, range.end),
+        })?;
+    }
+    // No part there may be is left out: a table of no trial has none.
+    if trials_end > 0 { tumble_tables::trial_count(&dir).map(|_| ()) } else { Ok(()) }
 }
 
 fn complete(

@@ -87,7 +87,8 @@ pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     inputs: mpsc::Sender<Input>,
-    ended: oneshot::Receiver<Result<(), ServeError>>,
+    /// `None` once it has been told.
+    ended: Option<oneshot::Receiver<Result<(), ServeError>>>,
 }
 
 impl Server {
@@ -143,18 +144,21 @@ impl Server {
                 let _ = report_end.send(driven.map_err(ServeError::from));
             })
             .expect("the system has a thread left");
-        Ok(Server { worker_access, client_access, address, inputs, ended })
+        Ok(Server { worker_access, client_access, address, inputs, ended: Some(ended) })
     }
 
     /// Waits until the coordinator has ended by itself, which it does only when it cannot go on.
     pub async fn ended(&mut self) -> Result<(), ServeError> {
-        (&mut self.ended).await.unwrap_or(Ok(()))
+        let Some(told) = &mut self.ended else { return Ok(()) };
+        let ended = told.await.unwrap_or(Ok(()));
+        self.ended = None;
+        ended
     }
 
     /// Stops it; everything acknowledged is in the journal.
-    pub async fn stop(self) -> Result<(), ServeError> {
+    pub async fn stop(mut self) -> Result<(), ServeError> {
         let _ = self.inputs.send(Input::Stop).await;
-        self.ended.await.unwrap_or(Ok(()))
+        self.ended().await
     }
 }
 

@@ -158,7 +158,8 @@ fn what_is_no_journal_is_refused() {
     let path = folder.path().join("journal.sqlite");
     fs::File::create(&path).unwrap().write_all(&[b'x'; 5000]).unwrap();
     let refused = Journal::open(&path).err().expect("it is no database").to_string();
-    assert!(refused.contains(&format!("the journal {}: file is not a database", path.display())), "{refused}");
+    let expected = format!("the journal {} is damaged (file is not a database); it is left as it is", path.display());
+    assert!(refused.starts_with(&expected), "{refused}");
 }
 
 #[test]
@@ -175,6 +176,83 @@ fn a_damaged_record_is_named() {
     let refused = kept.open().replay().expect_err("a record is damaged").to_string();
     let expected = format!("record 2 of the journal {} is damaged: ", kept.path().display());
     assert!(refused.starts_with(&expected), "{refused}");
+}
+
+/// Flips a bit in the middle of a record's body, behind the journal's back.
+fn flip(kept: &Kept, seq: i64) {
+    let raw = rusqlite::Connection::open(kept.path()).unwrap();
+    let mut body: Vec<u8> = raw.query_row("SELECT body FROM records WHERE seq = ?1", [seq], |row| row.get(0)).unwrap();
+    let middle = body.len() / 2;
+    body[middle] ^= 0x04;
+    assert_eq!(raw.execute("UPDATE records SET body = ?2 WHERE seq = ?1", rusqlite::params![seq, body]).unwrap(), 1);
+}
+
+/// The trials whose outcomes a journal holds after it was repaired, and what was said.
+fn repaired(kept: &Kept) -> (Vec<TrialRange>, String) {
+    let mut journal = kept.open();
+    let said = journal.repair().unwrap().into_iter().map(|repair| repair.what).collect::<Vec<_>>().join("\n");
+    assert_eq!(journal.repair().unwrap(), [], "what is repaired is in order");
+    (journal.covered(&kept.run).unwrap().iter().collect(), said)
+}
+
+#[test]
+fn outcomes_of_a_sweep_with_a_flipped_bit_are_named_and_open_again_and_the_others_stay() {
+    let (kept, mut journal) = Kept::new();
+    journal.append(&[kept.scored(0, 100), kept.scored(100, 150), kept.scored(150, 200)]).unwrap();
+    drop(journal);
+    flip(&kept, 3);
+    let (left, said) = repaired(&kept);
+    assert_eq!(left, ranges([(0, 100), (150, 200)]));
+    let path = kept.path();
+    let expected =
+        "the recorded outcomes of trials 100..150 were damaged; those that no part holds are evaluated again";
+    assert_eq!(said, format!("record 3 of the journal {}: {expected}", path.display()));
+    assert_eq!(done(&kept.open(), &kept.run), ranges([(0, 100), (150, 200)]));
+}
+
+#[test]
+fn a_column_that_its_record_contradicts_is_set_right() {
+    let (kept, mut journal) = Kept::new();
+    journal.append(&[kept.scored(0, 100), kept.scored(100, 150)]).unwrap();
+    drop(journal);
+    let raw = rusqlite::Connection::open(kept.path()).unwrap();
+    raw.execute("UPDATE records SET first = first + 4096, kind = 66 WHERE seq = 2", []).unwrap();
+    drop(raw);
+    assert_eq!(repaired(&kept), (ranges([(0, 150)]), String::new()));
+}
+
+/// A generation is told what its trials scored: without one of them nothing that follows can be told.
+#[test]
+fn what_an_evolution_decided_after_a_damaged_record_is_decided_again() {
+    let plan = "[evolve]\nstrategy = \"random\"\npopulation = 50\ngenerations = 9\n";
+    let (mut kept, mut journal) = Kept::new();
+    kept.run = submission("evolved", plan).run;
+    journal.append(&[kept.of(submitted(submission("evolved", plan)))]).unwrap();
+    journal.append(&[kept.scored(0, 20), kept.scored(20, 50), kept.scored(50, 60)]).unwrap();
+    drop(journal);
+    flip(&kept, 4);
+    let (left, said) = repaired(&kept);
+    assert_eq!(left, ranges([(0, 20)]));
+    assert!(said.contains("what followed it is evaluated again"), "{said}");
+    // Its checkpoint is where all that follows begins.
+    kept.open().append(&[kept.of(checkpoint(ranges([(0, 20)]), 0)), kept.scored(20, 50)]).unwrap();
+    flip(&kept, 4);
+    let (left, said) = repaired(&kept);
+    assert_eq!(left, []);
+    assert!(said.contains("every trial is evaluated again"), "{said}");
+}
+
+#[test]
+fn a_journal_whose_submission_is_damaged_is_refused_and_says_what_to_do() {
+    let (kept, journal) = Kept::new();
+    drop(journal);
+    flip(&kept, 1);
+    let refused = kept.open().repair().expect_err("nobody knows what the run is").to_string();
+    assert!(
+        refused.starts_with(&format!("record 1 of the journal {} is damaged: ", kept.path().display())),
+        "{refused}"
+    );
+    assert!(refused.ends_with("begin the run anew with its run file in another folder, which gives the same tables"));
 }
 
 #[test]

@@ -32,6 +32,16 @@ pub enum TableError {
         /// What the decoder met.
         source: ParquetError,
     },
+    /// A part that was written does not stand any more.
+    #[error("find the trials {}..{}: the part `{}` {what}; they are evaluated again when the run goes on", trials.0, trials.1, path.display())]
+    PartLost {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+        /// Its trials.
+        trials: (u64, u64),
+    },
     /// Part files have numbers from 0 without gaps; this one is missing.
     #[error("read the trials in `{}`: part {part} is missing", dir.display())]
     PartMissing {

@@ -25,4 +25,4 @@ pub use scan::{
     Block, Column, Scan, column_names, part_paths, read_column, read_metadata, scan, scan_file, trial_count,
 };
 pub use schema::{AxisColumn, ColumnKind, RUNG_COLUMN, TRIAL_COLUMNS, TrialsSchema};
-pub use trials::{PartReceipt, TrialsPart, part_name, write_trials_part};
+pub use trials::{PartReceipt, TrialsPart, part_name, part_stands, write_trials_part};

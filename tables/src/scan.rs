@@ -126,10 +126,13 @@ pub fn read_metadata(path: &Path) -> Result<Metadata, TableError> {
 
 /// How many trials a trials table has, from the ends of its files alone.
 pub fn trial_count(dir: &Path) -> Result<u64, TableError> {
-    part_paths(dir)?.iter().try_fold(0, |trials, path| {
-        let rows = open(path)?.metadata().file_metadata().num_rows();
-        Ok(trials + u64::try_from(rows).unwrap_or(0))
-    })
+    part_paths(dir)?.iter().try_fold(0, |trials, path| Ok(trials + row_count(path)?))
+}
+
+/// How many rows a file has, from its end alone.
+pub(crate) fn row_count(path: &Path) -> Result<u64, TableError> {
+    let rows = open(path)?.metadata().file_metadata().num_rows();
+    Ok(u64::try_from(rows).unwrap_or(0))
 }
 
 /// Reads some columns of a trials table, part by part; no more than one block is in memory.

@@ -70,6 +70,24 @@ pub fn write_trials_part(
     Ok(PartReceipt { rows: written.rows, bytes: written.bytes })
 }
 
+/// Whether this part of the trials table stands in `dir` with so many rows of this run: the end of the file, which is
+/// written last and says where everything is, tells.
+pub fn part_stands(dir: &Path, part: u64, rows: u64, run_toml: &str) -> Result<(), String> {
+    let path = dir.join(part_name(part));
+    if !path.exists() {
+        return Err("is gone".to_owned());
+    }
+    let found = crate::scan::row_count(&path).map_err(|error| format!("cannot be used: failed to {error}"))?;
+    let metadata = crate::scan::read_metadata(&path).map_err(|error| format!("cannot be used: failed to {error}"))?;
+    if found != rows {
+        return Err(format!("has {found} rows instead of {rows}"));
+    }
+    if metadata.run_toml != run_toml {
+        return Err("is of another run".to_owned());
+    }
+    Ok(())
+}
+
 /// What a column is filled from.
 #[derive(Clone, Copy, Debug)]
 enum Source {

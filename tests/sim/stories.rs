@@ -51,6 +51,29 @@ fn a_worker_that_stands_still_and_goes_on_does_no_harm() {
     }
 }
 
+/// Only the monotonic clock decides: one seed gives the same story, to the millisecond, whatever the wall clock does.
+#[test]
+fn a_wall_clock_that_jumps_back_and_forth_changes_nothing() {
+    let story = |jumps: bool| {
+        let mut world = world(17, 3);
+        let runs = [world.submit(evolution()), world.submit(sphere().points(500))];
+        for (done, wall_clock_ms) in [(5, 0), (20, -1 << 50), (30, 4_000_000_000_000), (45, 1_000)] {
+            world.run_until(|world| world.done(runs[0]) > done);
+            if jumps {
+                world.wall_clock_ms = wall_clock_ms;
+            }
+            if done == 30 {
+                // What was granted before a crash is looked at by the clock after it.
+                world.crash();
+            }
+        }
+        world.run_until_idle();
+        world.verify();
+        world.now_ms
+    };
+    assert_eq!(story(true), story(false));
+}
+
 #[test]
 fn everybody_may_leave_and_somebody_else_goes_on() {
     let mut world = world(5, 3);

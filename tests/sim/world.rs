@@ -22,6 +22,8 @@ const LOOK_AROUND_MS: u64 = 250;
 pub(crate) struct World {
     pub(crate) chance: Chance,
     pub(crate) now_ms: u64,
+    /// What the wall clock showed when the world began; whoever sets it lets the clock jump.
+    pub(crate) wall_clock_ms: i64,
     pub(crate) limits: Limits,
     /// A message takes up to this long.
     pub(crate) delay_ms: u64,
@@ -143,6 +145,7 @@ impl World {
         let mut world = World {
             chance: Chance::new(seed),
             now_ms: 1_000,
+            wall_clock_ms: 1_700_000_000_000,
             limits: Limits {
                 heartbeat_ms: 500,
                 silence_ms_max: 3_000,
@@ -228,7 +231,7 @@ impl World {
     }
 
     pub(crate) fn timestamp(&self) -> Timestamp {
-        Timestamp { mono_ms: self.now_ms, unix_ms: 1_700_000_000_000 + self.now_ms }
+        Timestamp { mono_ms: self.now_ms, unix_ms: (self.wall_clock_ms + self.now_ms as i64).max(0) as u64 }
     }
 
     pub(crate) fn tell(&self, what: impl FnOnce() -> String) {

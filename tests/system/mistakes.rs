@@ -287,7 +287,7 @@ fn a_run_that_was_stopped_is_not_begun_anew_by_accident() {
     let expected = "error: failed to read out/summary.json: No such file or directory (os error 2); the run is not complete, \
                     go on with `tumble run --resume --out out`\n";
     assert_eq!(said.stderr, expected);
-    // Killed before it was recorded: there is nothing to resume, and nobody is told to.
+    // Without its run file there is nothing to resume, and nobody is told to; what the journal knows is not begun over.
     fs::remove_file(place.path().join("out/run.toml")).unwrap();
     let said = place.tumble("run run.toml --out out").exits(2);
     let expected = "error: the folder out exists and is not empty; choose another --out, or remove it\n";
@@ -318,8 +318,13 @@ fn a_resume_of_what_is_no_run_or_another_one() {
 error: other.toml is not the run in done: there `dimension = 2`, here `dimension = 3`; leave the file out to go on with the recorded one
 ",
     );
-    let said = place.tumble("run --resume --set seed=3 --out done").exits(2);
-    assert!(said.stderr.contains("there `seed = 0`, here `seed = 3`"), "{said:#?}");
+    refuses(
+        &place,
+        "run --resume --set seed=3 --out done",
+        "
+error: --set seed=3 is not the run in done: there `seed = 0`, here `seed = 3`; leave --set out to go on with the recorded one
+",
+    );
     place.tumble("run run.toml --resume --quiet --out done").exits(0);
 }
 

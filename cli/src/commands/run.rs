@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use tumble_coordinator::folder::new_run_id;
+use tumble_coordinator::journal::Journal;
 use tumble_coordinator::{Config, Folders, Server};
 use tumble_core::RunId;
 use tumble_proto::{describe, v1};
@@ -72,8 +73,9 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
     }
     workers.leave().await;
     let stopped = server.stop().await.map_err(serve_failure);
-    let view = ended.map_err(|failure| hint(failure, &resume))?;
+    // Why the coordinator ended is said before that it cannot be reached any more, which is often noticed first.
     stopped.map_err(|failure| hint(failure, &resume))?;
+    let view = ended.map_err(|failure| hint(failure, &resume))?;
     match view {
         Some(view) if view.state() != v1::RunState::Suspended => {
             std::fs::remove_dir_all(&state)
@@ -90,10 +92,11 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
     }
 }
 
+/// A run that had to stop in its middle can go on, and a script may tell that by the exit code.
 fn hint(failure: Failure, resume: &str) -> Failure {
     Failure {
+        exit: Exit::Stopped,
         message: format!("{failure}\nwhat is acknowledged is kept; when the cause is gone, go on with\n  {resume}"),
-        ..failure
     }
 }
 
@@ -110,6 +113,7 @@ fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId),
     let id = new_run_id(&understood.spec.name);
     let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&*id.0));
     match std::fs::read_dir(&folder).map(|mut entries| entries.next().is_some()) {
+        Ok(true) if holds_nothing_yet(&folder) => {}
         Ok(true) => {
             // Both, for a run that was killed before it was recorded has nothing to go on with.
             let way = if folder.join(STATE).exists() && folder.join("run.toml").exists() {
@@ -127,6 +131,24 @@ fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId),
     let folder = std::path::absolute(&folder)
         .map_err(|error| Failure::usage(format!("the folder {} cannot be used: {error}", folder.display())))?;
     Ok((understood, folder, id))
+}
+
+/// Whether a folder holds only what a `tumble run` leaves that was killed before its run was recorded: a state folder
+/// whose journal knows no run, and no part. It has nothing that could be lost, so that the same command may be given again.
+fn holds_nothing_yet(folder: &Path) -> bool {
+    let is_empty = |path: &Path| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    let only_ours = entries.into_iter().all(|entry| {
+        entry.is_ok_and(|entry| match entry.file_name().to_str() {
+            Some(STATE) => entry.path().is_dir(),
+            Some("trials") => is_empty(&entry.path()),
+            _ => false,
+        })
+    });
+    let journal = folder.join(STATE).join("journal.sqlite");
+    // Whoever holds the journal is about to record a run in it.
+    let knows_no_run = || !journal.exists() || Journal::open(&journal).is_ok_and(|j| j.is_empty().unwrap_or(false));
+    only_ours && folder.join(STATE).is_dir() && knows_no_run()
 }
 
 /// A run that goes on: the folder has its run file, and one that is given besides must mean the same.
@@ -147,17 +169,12 @@ fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId
             tumble_runfile::canonical(&recorded.spec, &recorded.inner),
             tumble_runfile::canonical(&given.spec, &given.inner),
         );
-        if let Some((was, is)) = ours.lines().zip(theirs.lines()).find(|(was, is)| was != is) {
-            return Err(Failure::usage(format!(
-                "{} is not the run in {}: there `{was}`, here `{is}`; leave the file out to go on with the recorded one",
-                file.display(),
-                folder.display()
-            )));
-        }
         if ours != theirs {
+            let differing = ours.lines().zip(theirs.lines()).find(|(was, is)| was != is);
+            let how = differing.map_or(String::new(), |(was, is)| format!(": there `{was}`, here `{is}`"));
+            let (what, leave) = what_differs(args);
             return Err(Failure::usage(format!(
-                "{} is not the run in {}; leave the file out to go on with the recorded one",
-                file.display(),
+                "{what} is not the run in {}{how}; leave {leave} out to go on with the recorded one",
                 folder.display()
             )));
         }
@@ -168,4 +185,15 @@ fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId
     // The id that the run was submitted under stands in the journal; this one serves if it never was.
     let id = new_run_id(&recorded.spec.name);
     Ok((recorded, folder, id))
+}
+
+/// What makes a run that is to go on another one, in the words of its command line, and what to leave out.
+fn what_differs(args: &RunArgs) -> (String, &'static str) {
+    let overrides = &args.file_args.overrides;
+    let set: Vec<String> = overrides.iter().map(|o| format!("--set {}={}", o.key, o.value)).collect();
+    match (&args.file, set.is_empty()) {
+        (Some(file), true) => (file.display().to_string(), "the file"),
+        (Some(file), false) => (format!("{} with {}", file.display(), set.join(" ")), "both"),
+        (None, _) => (set.join(" "), "--set"),
+    }
 }

@@ -470,6 +470,20 @@ impl Run {
         }
     }
 
+    /// The checkpoint of a sweep that has to evaluate some of its trials again, for what was recorded of them is lost:
+    /// parts are written again from the first that is not `parts` any more. `None` where the trials were made from a state
+    /// that is gone, or the end was decided from them: there everything is evaluated again.
+    pub fn checkpoint_without(&self, lost: &RangeSet, parts: u64) -> Option<Checkpoint> {
+        let ended_otherwise =
+            !matches!(&self.phase, Phase::Open | Phase::Suspended(_) | Phase::Ending(Reason::Complete));
+        if self.evolution.is_some() || self.aborted || ended_otherwise {
+            return None;
+        }
+        let mut done = self.done.clone();
+        lost.iter().for_each(|range| done.remove(range));
+        Some(Checkpoint { done: done.iter().collect(), parts: parts.min(self.parts), ..self.checkpoint() })
+    }
+
     pub(crate) fn apply_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), ReplayError> {
         self.done = RangeSet::new();
         checkpoint.done.iter().for_each(|range| self.done.insert(*range));

@@ -37,6 +37,9 @@ pub enum CodecError {
     /// They are a message that makes no sense.
     #[error("{0}")]
     Wire(#[from] WireError),
+    /// They are not what was written: a bit has flipped, or it was put to another run.
+    #[error("its checksum is not that of its bytes")]
+    Check,
     /// The run file in it is not understood any more.
     #[error("its run file is not understood: {0}")]
     RunFile(String),
@@ -74,7 +77,20 @@ pub(crate) fn place(record: &Record) -> TrialRange {
     }
 }
 
-pub(crate) fn encode(record: &Record) -> Vec<u8> {
+/// The bytes that the check takes at the end of a record: its field's tag and the number.
+const CHECK_BYTES: usize = 9;
+/// Field 15, 64 bits.
+const CHECK_TAG: u8 = 15 << 3 | 1;
+
+/// What tells a record of this run from one with a flipped bit.
+fn check(run: &str, bytes: &[u8]) -> u64 {
+    let StateHash(hash) = StateHash::of(&[run.as_bytes(), &[0], bytes].concat());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash[..8]);
+    u64::from_le_bytes(first)
+}
+
+pub(crate) fn encode(run: &str, record: &Record) -> Vec<u8> {
     let kind = match record {
         Record::Submitted { key, pipeline, run_toml, folder, unix_ms, spec: _ } => Wire::Submitted(v1::Submitted {
             key: key.clone(),
@@ -139,12 +155,19 @@ pub(crate) fn encode(record: &Record) -> Vec<u8> {
             Wire::Resynced(v1::Resynced { worker: worker.clone(), generation: *generation })
         }
     };
-    v1::JournalRecord { kind: Some(kind) }.encode_to_vec()
+    let mut bytes = v1::JournalRecord { kind: Some(kind), check: None }.encode_to_vec();
+    let check = check(run, &bytes);
+    bytes.push(CHECK_TAG);
+    bytes.extend_from_slice(&check.to_le_bytes());
+    bytes
 }
 
-pub(crate) fn decode(body: &[u8]) -> Result<Record, CodecError> {
-    let wire = v1::JournalRecord::decode(body)?.kind.ok_or(WireError::Missing("kind"))?;
-    Ok(match wire {
+pub(crate) fn decode(run: &str, body: &[u8]) -> Result<Record, CodecError> {
+    let wire = v1::JournalRecord::decode(body)?;
+    if wire.check.is_some_and(|found| found != check(run, &body[..body.len().saturating_sub(CHECK_BYTES)])) {
+        return Err(CodecError::Check);
+    }
+    Ok(match wire.kind.ok_or(WireError::Missing("kind"))? {
         Wire::Submitted(submitted) => {
             let pipeline = describe::from_wire(submitted.pipeline.ok_or(WireError::Missing("pipeline"))?)?;
             let understood = tumble_runfile::parse(
@@ -286,6 +309,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_record_with_any_one_flipped_bit_is_either_refused_or_the_record_itself() {
+        let outcomes = tumble_domain::Outcomes {
+            trials: 3,
+            metrics: 1,
+            statuses: vec![tumble_domain::Status::Scored; 3],
+            values: vec![0.5, -2.0, 1e300],
+            errors: Vec::new(),
+        };
+        let record = Record::Scored { range: TrialRange::new(7, 10), outcomes: Arc::new(outcomes) };
+        let whole = encode("run", &record);
+        let read = |bytes: &[u8]| decode("run", bytes).map(|record| encode("run", &record));
+        assert_eq!(read(&whole).unwrap(), whole);
+        let mut refused = 0;
+        for bit in 0..8 * whole.len() {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            match read(&flipped) {
+                // A flip in the tag of the check hides the check, and what it is of is whole.
+                Ok(bytes) => assert_eq!(bytes, whole, "bit {bit}"),
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused >= 8 * (whole.len() - 1), "{refused} of {} flips were refused", 8 * whole.len());
+        assert!(matches!(decode("another", &whole), Err(CodecError::Check)));
+    }
+
+    #[test]
     fn eras_come_back_as_they_were_and_what_cannot_be_eras_is_refused() {
         let era = |generation, first_trial, candidates| Era { generation, first_trial, candidates };
         let eras = vec![era(0, 0, 10), era(7, 70, 20), era(9, 110, 5)];
@@ -303,7 +353,8 @@ mod tests {
             disagreements: 0,
             resyncs: 3,
         };
-        match decode(&encode(&Record::Checkpoint(Box::new(checkpoint.clone())))) {
+        let record = Record::Checkpoint(Box::new(checkpoint.clone()));
+        match decode("run", &encode("run", &record)) {
             Ok(Record::Checkpoint(read)) => assert_eq!(*read, checkpoint),
             other => panic!("{other:?}"),
         }

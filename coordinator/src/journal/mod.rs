@@ -5,6 +5,7 @@
 //! before it returns.
 
 mod codec;
+mod repair;
 
 use std::path::{Path, PathBuf};
 
@@ -14,9 +15,14 @@ use tumble_domain::{Outcomes, TrialRange};
 
 pub use codec::CodecError;
 use codec::Kind;
+pub use repair::Repair;
 
 /// The journal's format; a file of another version is refused.
 const FORMAT: i64 = 1;
+
+/// What to do about a journal that cannot be repaired: nothing is written over it, and nothing depends on it but time.
+const BEGIN_ANEW: &str = "it is left as it is: put a copy of it back, or begin the run anew with its run file in another \
+                          folder, which gives the same tables";
 
 /// The journal of a coordinator.
 pub struct Journal {
@@ -38,6 +44,14 @@ pub enum JournalError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// Its pages are not those of a database any more.
+    #[error("the journal {} is damaged ({what}); {BEGIN_ANEW}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite found.
+        what: String,
+    },
     /// Another process holds it.
     #[error("another coordinator holds {}; stop it first, or use another state folder", path.display())]
     Held {
@@ -53,7 +67,7 @@ pub enum JournalError {
         found: i64,
     },
     /// A record cannot be read.
-    #[error("record {seq} of the journal {} is damaged: {source}", path.display())]
+    #[error("record {seq} of the journal {} is damaged: {source}; {BEGIN_ANEW}", path.display())]
     Record {
         /// Which file.
         path: PathBuf,
@@ -82,16 +96,18 @@ impl Journal {
         match found {
             0 => connection
                 .execute_batch(&format!(
-                    "CREATE TABLE records (
+                    "BEGIN;
+                     CREATE TABLE records (
                          seq INTEGER PRIMARY KEY, run TEXT NOT NULL, kind INTEGER NOT NULL,
                          first INTEGER NOT NULL, last INTEGER NOT NULL, body BLOB NOT NULL);
                      CREATE INDEX records_by_place ON records (run, kind, first);
                      CREATE TABLE epoch (number INTEGER NOT NULL);
                      INSERT INTO epoch VALUES (0);
-                     PRAGMA user_version = {FORMAT};"
+                     PRAGMA user_version = {FORMAT};
+                     COMMIT;"
                 ))
                 .map_err(failed("create"))?,
-            FORMAT => {}
+            FORMAT => repair::whole(&connection, path)?,
             found => return Err(JournalError::Format { path: path.to_owned(), found }),
         }
         connection.execute("UPDATE epoch SET number = number + 1", []).map_err(failed("write to"))?;
@@ -115,7 +131,7 @@ impl Journal {
                 .map_err(failed)?;
             for RunRecord { run, record } in records {
                 let place = codec::place(record);
-                let body = codec::encode(record);
+                let body = codec::encode(&run.0, record);
                 insert
                     .execute(params![&*run.0, codec::kind(record) as i64, place.start as i64, place.end as i64, body])
                     .map_err(failed)?;
@@ -148,13 +164,14 @@ impl Journal {
             let seq: i64 = row.get(0).map_err(failed)?;
             let run: String = row.get(1).map_err(failed)?;
             let body = row.get_ref(3).and_then(|b| Ok(b.as_blob()?)).map_err(failed)?;
-            records.push(RunRecord { run: RunId(run.into()), record: self.decode(seq, body)? });
+            let record = self.decode(seq, &run, body)?;
+            records.push(RunRecord { run: RunId(run.into()), record });
         }
         Ok(records)
     }
 
-    fn decode(&self, seq: i64, body: &[u8]) -> Result<Record, JournalError> {
-        codec::decode(body).map_err(|source| JournalError::Record { path: self.path.clone(), seq, source })
+    fn decode(&self, seq: i64, run: &str, body: &[u8]) -> Result<Record, JournalError> {
+        codec::decode(run, body).map_err(|source| JournalError::Record { path: self.path.clone(), seq, source })
     }
 
     /// Calls `each` with the records of one kind of a run that touch the trials of `range`, by their first trial.
@@ -177,7 +194,7 @@ impl Journal {
         while let Some(row) = rows.next().map_err(failed)? {
             let seq = row.get(0).map_err(failed)?;
             let body = row.get_ref(1).and_then(|b| Ok(b.as_blob()?)).map_err(failed)?;
-            each(self.decode(seq, body)?);
+            each(self.decode(seq, &run.0, body)?);
         }
         Ok(())
     }
@@ -274,6 +291,9 @@ fn sqlite(path: &Path, doing: &'static str, source: rusqlite::Error) -> JournalE
     match source.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
             JournalError::Held { path: path.to_owned() }
+        }
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+            JournalError::Damaged { path: path.to_owned(), what: source.to_string() }
         }
         _ => JournalError::Sqlite { doing, path: path.to_owned(), source },
     }
