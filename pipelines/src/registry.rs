@@ -59,6 +59,10 @@ mod tests {
                 assert!(is_snake_case(name), "{}: `{name}`", d.name);
                 assert!(names.insert(name.clone()), "{}: `{name}` names two columns", d.name);
             }
+            if let Some(name) = &d.prolongs {
+                let parameter = d.parameter_index(name).map(|i| &d.parameters[i]).expect("it is a parameter");
+                assert_eq!(parameter.kind, Kind::Integer, "{}.{name} counts steps", d.name);
+            }
             for p in &d.parameters {
                 let default = p.default.as_ref().expect("a pipeline's parameter has a plain default");
                 assert_eq!(default.coerced(p.kind).as_ref(), Some(default), "{}.{}", d.name, p.name);

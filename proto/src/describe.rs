@@ -197,7 +197,7 @@ mod tests {
             }],
             metrics: vec![Metric { name: "value".into(), unit: "m".into(), summary: "f".into() }],
             objective: Objective { metric: "value".into(), direction: Direction::Minimise },
-            prolongs: None,
+            prolongs: Some("dimension".into()),
             genome: Some(Genome {
                 name: "x".into(),
                 length: GenomeLength::Parameter("dimension".into()),

@@ -1,6 +1,6 @@
 //! The `[sweep.stopping]` section: which candidates go on, and how far each rung goes.
 
-use tumble_domain::{Axis, AxisTarget, PipelineDescription, Stopping, StoppingRule};
+use tumble_domain::{Axis, AxisTarget, Kind, PipelineDescription, Stopping, StoppingRule};
 use tumble_search::strategies::POINTS_MAX;
 
 use crate::problem::{At, Notes};
@@ -30,8 +30,8 @@ pub(crate) fn meant(
         notes.report(&section.at, "sweep.stopping", message, "remove [sweep.stopping], and see `evolve.stop`");
         return None;
     }
-    let Some(name) = &pipeline.prolongs else {
-        let able = pipelines.iter().filter(|p| p.prolongs.is_some()).map(|p| p.name.as_str());
+    let Some((steps, name)) = prolonging(pipeline) else {
+        let able = pipelines.iter().filter(|p| prolonging(p).is_some()).map(|p| p.name.as_str());
         let able: Vec<&str> = able.collect();
         let message = format!("pipeline `{}` has no parameter that only says how long a trial goes on", pipeline.name);
         let fix = match able.is_empty() {
@@ -41,11 +41,10 @@ pub(crate) fn meant(
         notes.report(&section.at, "sweep.stopping", message, fix);
         return None;
     };
-    if let Some(steps) = written.steps.written().filter(|steps| steps.value != *name) {
-        let message = format!("`{}` does not only say how long a trial of `{}` goes on", steps.value, pipeline.name);
-        notes.report(&steps.at, "sweep.stopping.steps", message, format!("write `steps = \"{name}\"`"));
+    if let Some(other) = written.steps.written().filter(|other| other.value != *name) {
+        let message = format!("`{}` does not only say how long a trial of `{}` goes on", other.value, pipeline.name);
+        notes.report(&other.at, "sweep.stopping.steps", message, format!("write `steps = \"{name}\"`"));
     }
-    let steps = pipeline.parameter_index(name)?;
     let at_config = typed.config.value().and_then(|config| config.get(name)).map(|entry| (&entry.at, "[config]"));
     let of_axis = axes.iter().find(|(axis, _)| axis.target == AxisTarget::Parameter(steps));
     for (at, place) in at_config.into_iter().chain(of_axis.map(|(_, at)| (at, "[sweep.axes]"))) {
@@ -89,6 +88,13 @@ pub(crate) fn meant(
     }
     let rungs = rungs.value.iter().map(|rung| rung.value).collect();
     Some(Stopping { rule: rule?, steps, rungs, factor: written.factor.value().copied().unwrap_or(FACTOR) })
+}
+
+/// The integer parameter that only prolongs a trial, and its position.
+fn prolonging(pipeline: &PipelineDescription) -> Option<(usize, &str)> {
+    let name = pipeline.prolongs.as_deref()?;
+    let position = pipeline.parameter_index(name)?;
+    (pipeline.parameters[position].kind == Kind::Integer).then_some((position, name))
 }
 
 /// The columns that only a sweep with rungs has must have names of their own.

@@ -48,7 +48,10 @@ fn goes_on(rule: &str, scores: &[Option<f64>], i: usize) -> bool {
     let ahead = |j: &usize| scores[*j].is_some_and(|other| other > own || (other == own && *j < i));
     match rule {
         "successive-halving" => (0..scores.len()).filter(ahead).count() < scores.len().div_ceil(2),
-        "asha" => (0..i).filter(ahead).count() < ((i + 1) / 2).max(1),
+        "asha" => {
+            let so_far = i + 1;
+            (0..i).filter(ahead).count() < (so_far / 2).max(1)
+        }
         _ => {
             let mut before: Vec<f64> = scores[..i].iter().copied().flatten().collect();
             before.sort_by(f64::total_cmp);

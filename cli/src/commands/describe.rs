@@ -95,6 +95,10 @@ fn pipeline_page(p: &PipelineDescription) -> String {
         let bounds = genome.bounds.map_or("unbounded".to_owned(), |(lo, hi)| format!("{} to {}", bound(lo), bound(hi)));
         let _ = writeln!(text, "evolves    `{}`, {length}, {bounds}: {}", genome.name, genome.summary);
     }
+    if let Some(name) = &p.prolongs {
+        let _ =
+            writeln!(text, "prolongs   `{name}`: a sweep can stop candidates early at rungs of it, [sweep.stopping]");
+    }
     text += "\nparameters of [config], and axes of [sweep.axes]\n";
     text += &parameter_list(&p.parameters);
     text += "\nmetrics\n";
@@ -177,6 +181,7 @@ fn pipeline_json(p: &PipelineDescription) -> Json {
         "summary": p.summary,
         "source": p.source,
         "objective": p.objective.as_written(),
+        "prolongs": p.prolongs,
         "genome": p.genome.as_ref().map(|g| json!({
             "name": g.name,
             "length": match &g.length {

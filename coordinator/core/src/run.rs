@@ -521,7 +521,7 @@ mod tests {
     use super::*;
     use tumble_domain::{
         Axis, AxisTarget, AxisValues, Era, Evolve, Genome, GenomeLength, Kind, Limits, Metric, Objective, Parameter,
-        Seed, Start, StopRule, TrialSeeds, Value,
+        Seed, Start, StopRule, Stopping, StoppingRule, Sweep, TrialSeeds, Value,
     };
 
     /// Its population is another in every generation.
@@ -745,6 +745,76 @@ mod tests {
             seen[values[0] as usize] += 1;
         }
         assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
+    }
+
+    /// A sweep of seven points with two replicates over three rungs, of which a third goes on.
+    fn with_rungs() -> Run {
+        let (spec, mut pipeline) = over_a_whole_number();
+        let axis = Parameter { name: "rate".into(), kind: Kind::Float, ..pipeline.parameters[0].clone() };
+        pipeline.parameters.push(axis);
+        pipeline.prolongs = Some("steps".into());
+        let values = AxisValues::Linear { from: 0.0, to: 1.0, points: None };
+        let sweep = Sweep {
+            design: "random".into(),
+            points: Some(7),
+            axes: vec![Axis { name: "rate".into(), target: AxisTarget::Parameter(1), values }],
+            stopping: Some(Stopping {
+                rule: StoppingRule::SuccessiveHalving,
+                steps: 0,
+                rungs: vec![1, 3, 9],
+                factor: 3,
+            }),
+            ..Sweep::default()
+        };
+        let config = vec![Value::Integer(1), Value::Float(0.0)];
+        let spec = RunSpec { plan: Plan::Sweep(sweep), config, ..spec };
+        let id = crate::RunId("walk-1".into());
+        Run::new(id, String::new(), spec.into(), pipeline.into(), "".into(), PathBuf::new(), 0)
+    }
+
+    /// Scores the open rung, a height for each candidate that is there, or none where it failed.
+    fn close_rung(run: &mut Run, heights: &[Option<f64>]) {
+        let scope = run.scope();
+        assert_eq!(scope.len(), 2 * heights.len() as u64);
+        let points: Vec<f64> = (scope.start..scope.end).map(|trial| run.unscored(trial)[0]).collect();
+        let twice: Vec<Option<f64>> = heights.iter().flat_map(|height| [*height; 2]).collect();
+        let statuses = twice.iter().map(|h| if h.is_some() { Status::Scored } else { Status::Failed }).collect();
+        let values = points.into_iter().chain(twice.iter().map(|height| height.unwrap_or(f64::NAN))).collect();
+        let trials = scope.len() as u32;
+        run.apply_scored(scope, &Outcomes { trials, metrics: 2, values, statuses, ..Outcomes::default() });
+        let row = run.generation_row().expect("nothing aborts");
+        run.apply_generation_closed(&row).expect("it is the row of the open rung");
+    }
+
+    #[test]
+    fn the_champion_of_a_sweep_with_rungs_is_that_of_its_last_one() {
+        let mut run = with_rungs();
+        assert_eq!(run.layout.trials(), 3 * 14, "at most");
+        close_rung(&mut run, &[9.0, 1.0, 8.0, 1.0, 1.0, 7.0, 1.0].map(Some));
+        // 7 / 3, rounded up, go on: the points 0, 2 and 5.
+        let points: Vec<f64> = (14..20).map(|trial| run.unscored(trial)[0]).collect();
+        assert_eq!(points, [0.0, 0.0, 2.0, 2.0, 5.0, 5.0]);
+        assert!(run.unscored(15)[1].is_nan());
+        assert_eq!((run.best, run.stop_reason()), (Some(9.0), None));
+        let mut again = with_rungs();
+        again.layout = again.layout.with_eras(run.layout.eras().to_vec());
+        again.apply_checkpoint(&run.checkpoint()).expect("it is read");
+        for mut run in [run, again] {
+            close_rung(&mut run, &[None, Some(2.0), Some(3.0)]);
+            close_rung(&mut run, &[Some(2.5)]);
+            let champion = run.evolution.as_ref().and_then(|rungs| rungs.champion.clone()).expect("one scored");
+            assert_eq!((champion.generation, champion.candidate, &champion.genome[..]), (2, 0, &[5.0][..]));
+            assert_eq!((run.best, run.stop_reason()), (Some(2.5), Some(Reason::Complete)));
+        }
+    }
+
+    #[test]
+    fn a_rung_where_all_fail_is_the_last_one() {
+        let mut run = with_rungs();
+        close_rung(&mut run, &[Some(1.0); 7]);
+        close_rung(&mut run, &[None; 3]);
+        assert!(matches!(run.stop_reason(), Some(Reason::Exhausted(_))), "{:?}", run.stop_reason());
+        assert_eq!(run.best, None);
     }
 
     #[test]

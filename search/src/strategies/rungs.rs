@@ -248,6 +248,15 @@ mod tests {
             bytes[at] = byte;
             assert!(Proposal::decode(&bytes).is_err(), "byte {at}");
         }
+        // Two runs, the points 3 and 9, and then the second of them at 3 and below.
+        let proposal = Proposal { candidates: 2, law: Law::Points { points: vec![3, 9] }, ..strategy.ask() };
+        for first in [3, 2] {
+            let mut bytes = proposal.encode();
+            assert_eq!(Proposal::decode(&bytes).as_ref(), Ok(&proposal));
+            let at = bytes.len() - 8;
+            bytes[at] = first;
+            assert!(Proposal::decode(&bytes).is_err(), "{first} after 3");
+        }
         assert!(rungs(&stopping(StoppingRule::Asha), 0).is_err());
         assert!(rungs(&stopping(StoppingRule::Asha), POINTS_MAX + 1).is_err());
     }
