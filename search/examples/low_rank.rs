@@ -1,7 +1,7 @@
 //! What it saves not to write a candidate out: one layer of 1024 × 1024 weights and one input, candidate after candidate.
 //!
 //! ```text
-//! cargo run -p tumble-search --example low_rank [RANK]
+//! cargo run --release -p tumble-search --example low_rank [RANK]
 //! ```
 
 use std::hint::black_box;
