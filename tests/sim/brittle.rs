@@ -21,16 +21,26 @@ impl Brittle {
             choices: Vec::new(),
             summary: format!("The share of trials that are {name}."),
         };
+        let length = Parameter {
+            name: "length".into(),
+            kind: Kind::Integer,
+            unit: String::new(),
+            default: Some(Value::Integer(1)),
+            bounds: Some((1.0, 1e6)),
+            choices: Vec::new(),
+            summary: "How long a trial goes on: each step beyond the first adds to the score what its luck gives."
+                .into(),
+        };
         let metric = |name: &str| Metric { name: name.into(), unit: String::new(), summary: format!("The {name}.") };
         let description = PipelineDescription {
             name: "brittle".into(),
             version: 1,
             summary: "Fails where it is told to.".into(),
             source: "This simulation.".into(),
-            parameters: vec![share("failing"), share("undefined")],
+            parameters: vec![share("failing"), share("undefined"), length],
             metrics: vec![metric("luck"), metric("score")],
             objective: Objective { metric: "score".into(), direction: Direction::Maximise },
-            prolongs: None,
+            prolongs: Some("length".into()),
             genome: Some(Genome {
                 name: "x".into(),
                 length: GenomeLength::Fixed(3),
@@ -64,8 +74,11 @@ impl Evaluator for Breaking {
         }
         metrics[0] = luck;
         let away = |x: f64| (x - 0.25) * (x - 0.25);
-        metrics[1] =
-            if luck < share(0) + share(1) { f64::NAN } else { -trial.genome.iter().copied().map(away).sum::<f64>() };
+        let more = luck * (share(2) - 1.0);
+        metrics[1] = match luck < share(0) + share(1) {
+            true => f64::NAN,
+            false => more - trial.genome.iter().copied().map(away).sum::<f64>(),
+        };
         Ok(())
     }
 }

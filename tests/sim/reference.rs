@@ -3,7 +3,8 @@
 use tumble_core::run::QUANTILES;
 use tumble_core::{Champion, GenerationRow, Reason};
 use tumble_domain::{
-    AxisTarget, Direction, Evolve, Failure, Fitness, Layout, OnFailure, Plan, RunSpec, Status, TrialRange, fitness_of,
+    AxisTarget, Direction, Evolve, Failure, Fitness, Layout, OnFailure, Plan, RunSpec, Status, Sweep, TrialRange,
+    Value, fitness_of,
 };
 use tumble_pipelines::{NestedEvolution, Pipeline, Trial, Watch};
 use tumble_search::{Design, Problem, strategies};
@@ -27,6 +28,7 @@ pub(crate) fn reference(file: &RunFile) -> Tables {
     let scorer = Scorer { spec: &spec, killers: &file.killers, watch: Watch::unlimited() };
     match &spec.plan {
         Plan::Evolve(evolve) => scorer.evolve(&*pipeline, evolve),
+        Plan::Sweep(sweep) if sweep.stopping.is_some() => scorer.rungs(&*pipeline, sweep),
         _ => scorer.sweep(&*pipeline),
     }
 }
@@ -135,6 +137,105 @@ impl Scorer<'_> {
                 return tables;
             }
         }
+    }
+
+    /// Every rung of a sweep by successive halving: who goes on is found by counting who is better.
+    fn rungs(&self, pipeline: &dyn Pipeline, sweep: &Sweep) -> Tables {
+        let spec = self.spec;
+        let description = pipeline.description();
+        let stopping = sweep.stopping.as_ref().expect("it has rungs");
+        let design = Design::try_new(sweep, spec.seed).expect("the run file was understood");
+        let direction = spec.objective.direction;
+        let metric = description.metric_index(&spec.objective.metric).expect("the run file was understood");
+        // In front of the metrics stands the point.
+        let (mut recorded, mut settings) = (vec![f64::NAN; 1 + description.metrics.len()], spec.config.clone());
+        let mut genome = vec![0.0; description.dimension(&spec.config) as usize];
+        let mut evaluator = pipeline.evaluator();
+        // Its hashes stand in the table; who goes on is not asked of it.
+        let mut strategy = strategies::rungs(stopping, design.points()).expect("the run file was understood");
+        let mut points: Vec<u64> = (0..design.points()).collect();
+        let mut tables =
+            Tables { trials: Rows::default(), generations: Vec::new(), champion: None, reason: Reason::Complete };
+        for (rung, steps) in (0..).zip(&stopping.rungs) {
+            settings[stopping.steps] = Value::Integer(*steps);
+            let (mut fitness, mut failed, mut aborted) = (Vec::new(), 0, None);
+            for (candidate, point) in (0u32..).zip(&points) {
+                genome.fill(0.0);
+                for (axis, description) in sweep.axes.iter().enumerate() {
+                    let AxisTarget::Genome(element) = description.target else {
+                        panic!("our sweeps are of the vector")
+                    };
+                    let value = design.value(*point, axis).and_then(|value| value.as_f64());
+                    genome[element] = value.expect("a number, at every point");
+                }
+                let first = tables.trials.len();
+                let scores: Vec<Option<f64>> = (0..spec.replicates)
+                    .map(|replicate| {
+                        let seed = spec.seed.derive(0, *point, replicate);
+                        let trial = Trial { genome: &genome, settings: &settings, seed, watch: &self.watch };
+                        let mut score = None;
+                        recorded[0] = *point as f64;
+                        let outcome = match self.killers.contains(&tables.trials.len()) {
+                            true => Err(format!(
+                                "the worker died {} times while it evaluated this trial alone",
+                                spec.limits.attempts.max(2)
+                            )),
+                            false => evaluator.evaluate(&trial, &mut recorded[1..]).map_err(|failure| match failure {
+                                Failure::Failed(why) => why,
+                                other => panic!("nothing stops a reference, and yet: {other:?}"),
+                            }),
+                        };
+                        match outcome {
+                            Ok(()) => {
+                                tables.trials.push(Status::Scored, recorded.iter().copied(), None);
+                                score = Some(recorded[1 + metric]);
+                            }
+                            Err(why) => {
+                                recorded[1..].fill(f64::NAN);
+                                tables.trials.push(Status::Failed, recorded.iter().copied(), Some(&why));
+                            }
+                        }
+                        score
+                    })
+                    .collect();
+                failed += scores.iter().filter(|score| score.is_none()).count() as u64;
+                match fitness_of(scores, direction, spec.limits.on_failure) {
+                    Ok(score) => fitness.push(score),
+                    Err(at) => aborted = aborted.or(Some((first + u64::from(at.replicate), candidate))),
+                }
+            }
+            if let Some((trial, candidate)) = aborted {
+                let place = format!("trial {trial} (generation {rung}, candidate {candidate}) failed");
+                tables.reason = Reason::Aborted(format!("{place} and on_failure is \"abort\""));
+                return tables;
+            }
+            let better = |i: usize| {
+                let score = fitness[i].score()?;
+                let others = fitness.iter().enumerate().filter_map(|(j, other)| Some((j, other.score()?)));
+                Some(others.filter(|(j, other)| *other > score || (*other == score && *j < i)).count())
+            };
+            let best = (0..fitness.len()).find(|i| better(*i) == Some(0));
+            let best = best.map(|i| (i as u32, fitness[i].score().expect("it is the best")));
+            let mut row = row_of(&*strategy, &tables.trials, failed, &fitness, best, direction);
+            row.best_candidate = best.map(|(i, _)| points[i as usize] as u32);
+            tables.generations.push(row);
+            tables.champion = best.map(|(candidate, fitness)| Champion {
+                generation: rung,
+                candidate,
+                fitness,
+                genome: vec![points[candidate as usize] as f64],
+            });
+            strategy.tell(&fitness);
+            let quota = fitness.len().div_ceil(stopping.factor as usize);
+            let goes_on = |i: &usize| better(*i).is_some_and(|better| better < quota);
+            points = (0..fitness.len()).filter(goes_on).map(|i| points[i]).collect();
+            if points.is_empty() && rung as usize + 1 < stopping.rungs.len() {
+                let why = strategy.exhausted().expect("nobody goes on");
+                tables.reason = Reason::Exhausted(why.to_owned());
+                return tables;
+            }
+        }
+        tables
     }
 
     fn sweep(&self, pipeline: &dyn Pipeline) -> Tables {

@@ -29,6 +29,7 @@ pub(crate) struct RunFile {
     evolve: Vec<String>,
     sweep: Vec<String>,
     axes: Vec<String>,
+    stopping: Vec<String>,
     limits: Vec<String>,
     /// Trials that take down whoever evaluates them.
     pub(crate) killers: Vec<u64>,
@@ -42,6 +43,7 @@ impl RunFile {
             evolve: Vec::new(),
             sweep: Vec::new(),
             axes: Vec::new(),
+            stopping: Vec::new(),
             limits: Vec::new(),
             killers: Vec::new(),
         }
@@ -96,6 +98,12 @@ impl RunFile {
         self
     }
 
+    /// The better half of the candidates goes on from each of three rungs to the next.
+    pub(crate) fn rungs(mut self) -> RunFile {
+        self.stopping = ["rule = \"successive-halving\"", "rungs = [1, 3, 9]", "factor = 2"].map(str::to_owned).into();
+        self
+    }
+
     /// A grid of `rows` by `columns` points.
     pub(crate) fn grid(mut self, rows: u64, columns: u64) -> RunFile {
         let axis = |name: &str, points: u64| format!("{name} = {{ linear = [-1.0, 1.0], points = {points} }}");
@@ -138,6 +146,7 @@ impl RunFile {
             ("evolve", &self.evolve),
             ("sweep", &self.sweep),
             ("sweep.axes", &self.axes),
+            ("sweep.stopping", &self.stopping),
             ("limits", &self.limits),
         ];
         for (section, keys) in sections {

@@ -143,7 +143,9 @@ fn any_run(chance: &mut Chance, killers: bool) -> RunFile {
         }
         4 => {
             let points = chance.between(1, 300);
-            (any_brittle(chance, 0.01).points(points), points)
+            let file = any_brittle(chance, 0.01).points(points);
+            // With rungs, again without a draw more.
+            (if points.is_multiple_of(3) { file.rungs() } else { file }, points)
         }
         _ => {
             let steps = chance.between(2, 6);
