@@ -246,7 +246,9 @@ impl World {
         // An abandoned job ends after the trial at hand, or within it.
         let end = if abandoned { *front + self.chance.below(2).min(upto - *front) } else { upto };
         let range = TrialRange::new(*front, end);
-        let kills = self.runs.iter().find(|known| known.id.as_ref().is_some_and(|id| id.0 == job.grant.run));
+        // By its name: a run is evaluated before its client has heard under which id it is kept.
+        let is_of = |name: &str| job.grant.run.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+        let kills = self.runs.iter().find(|known| is_of(&known.name));
         if kills.is_some_and(|known| known.file.killers.iter().any(|trial| (range.start..range.end).contains(trial))) {
             let (noticed, back) = (self.chance.below(30), self.chance.between(1, 100));
             return self.break_session(worker, Some(noticed), Some(back));
