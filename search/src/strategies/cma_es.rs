@@ -171,8 +171,7 @@ impl CmaEs {
         let sigma = settings.number("sigma").unwrap_or_else(|| bounds.map_or(1.0, |b| 0.3 * b.width()));
         let active = settings.flag("active");
         let tolerances = Tolerances::new(settings, n, population);
-        let constants = Constants::new(n, population as usize, active);
-        Ok(CmaEs::begun(seed, bounds, constants, population, active, tolerances, sigma, start.clone(), grains.clone()))
+        Ok(CmaEs::begun(seed, bounds, population, active, tolerances, sigma, start.clone(), grains.clone()))
     }
 
     /// Before the first generation, from a centre inside the bounds.
@@ -180,7 +179,6 @@ impl CmaEs {
     fn begun(
         seed: Seed,
         bounds: Option<Bounds>,
-        constants: Constants,
         population: u32,
         active: bool,
         tolerances: Tolerances,
@@ -199,7 +197,7 @@ impl CmaEs {
             active,
             tolerances,
             sigma_first: sigma,
-            constants,
+            constants: Constants::new(n, population as usize, active),
             generation: 0,
             sigma,
             covariance: diagonal_matrix(&variances),

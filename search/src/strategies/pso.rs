@@ -190,11 +190,6 @@ mod tests {
         Pso::try_new(order(&describe(), population, vec![3.0; n], bounds, seed, &[])).unwrap()
     }
 
-    /// Members 0, 3 and 7.
-    fn rows(numbers: &[f64]) -> Vec<f64> {
-        [0, 3, 7].iter().flat_map(|i| numbers[5 * i..5 * (i + 1)].to_vec()).collect()
-    }
-
     /// Worked out by a NumPy program of the formulas in the head, under the same noise: twelve generations on the ellipsoid,
     /// eight members of which one is dropped and one fails; members 0, 3 and 7, first from a normal law around 3, then
     /// within bounds.

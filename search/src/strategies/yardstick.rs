@@ -133,6 +133,11 @@ pub(super) fn check_median_over(
     assert!((median / reference - 1.0).abs() <= 0.1, "{name}: {median} evaluations against {reference}");
 }
 
+/// Members 0, 3 and 7 of five numbers each: what golden vectors of strategies that keep their members show.
+pub(super) fn rows(numbers: &[f64]) -> Vec<f64> {
+    [0, 3, 7].iter().flat_map(|i| numbers[5 * i..5 * (i + 1)].to_vec()).collect()
+}
+
 /// Every number is within 1e-12 of what is expected, relative to the largest.
 #[track_caller]
 pub(super) fn assert_near(actual: &[f64], expected: &[f64]) {

@@ -10,7 +10,7 @@
 use tumble_domain::seed::Stream;
 use tumble_domain::{Fitness, Parameter, Seed};
 
-use super::{CmaEs, Constants, POPULATION_MIN};
+use super::{CmaEs, POPULATION_MIN};
 use crate::codec::{Reader, Writer};
 use crate::noise;
 use crate::proposal::Proposal;
@@ -219,7 +219,6 @@ impl Restarts {
         self.run = CmaEs::begun(
             Seed(noise::word64(words, 0)),
             bounds,
-            Constants::new(n, next.population as usize, self.run.active),
             next.population,
             self.run.active,
             tolerances,
