@@ -171,7 +171,8 @@ fn workers_killed_again_and_again_change_no_byte() {
             // Stopped for a moment before it dies, a worker that has joined is sure to hold trials: those it was given
             // before, or of the next generation.
             std::thread::sleep(MOMENT);
-            let victims: Vec<u32> = workers.into_iter().rev().take(count).collect();
+            // The oldest: on a busy machine the newest may not have joined yet, and would hold nothing.
+            let victims: Vec<u32> = workers.into_iter().take(count).collect();
             victims.iter().for_each(|worker| send(*worker, Signal::SIGSTOP));
             std::thread::sleep(MOMENT);
             for worker in victims {
