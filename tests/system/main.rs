@@ -4,7 +4,10 @@ mod apart;
 mod axes;
 mod bytes;
 mod cases;
+#[path = "../sim/chance.rs"]
+mod chance;
 mod faults;
+mod kills;
 mod limits;
 mod memory;
 mod mistakes;
