@@ -280,14 +280,16 @@ impl World<'_> {
     /// Nothing happens any more: the run ends, and everybody leaves as they should.
     fn goes_on_to_its_end(&mut self) {
         self.stopped.drain(..).for_each(|(id, _)| send(id, Signal::SIGCONT));
-        while !self.waiting.has_ended() {
-            let before = self.onlooker.done;
-            until("the run goes on, or ends", || {
-                self.onlooker.look();
-                (self.waiting.has_ended() || self.onlooker.done > before).then_some(())
-            });
-        }
-        assert_eq!(self.waiting.ended().code(), Some(0), "the client that waited");
+        let (waiting, onlooker) = (&mut self.waiting, &mut self.onlooker);
+        let ended = until_end(
+            "the run",
+            || waiting.has_ended().then(|| waiting.ended()),
+            || {
+                onlooker.look();
+                Some(onlooker.done)
+            },
+        );
+        assert_eq!(ended.code(), Some(0), "the client that waited");
         self.coordinator.take().expect("there always is one").stop();
         self.workers.iter().for_each(|worker| worker.signal(Signal::SIGTERM));
         for mut worker in self.leaving.drain(..).chain(self.workers.drain(..)) {

@@ -11,6 +11,7 @@ mod kills;
 mod limits;
 mod memory;
 mod mistakes;
+mod network;
 mod safety;
 mod shown;
 mod stopping;

@@ -177,6 +177,27 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Looks until something has ended, for as long as more and more of it is done: on a busy machine that may take its time,
+/// and only standing still is a failure.
+#[track_caller]
+pub(crate) fn until_end<T>(
+    what: &str,
+    mut ended: impl FnMut() -> Option<T>,
+    mut done: impl FnMut() -> Option<u64>,
+) -> T {
+    let mut before = None;
+    loop {
+        let more = until(&format!("{what} ends, or goes on"), || match ended() {
+            Some(end) => Some(Ok(end)),
+            None => done().filter(|done| Some(*done) > before).map(Err),
+        });
+        match more {
+            Ok(end) => return end,
+            Err(done) => before = Some(done),
+        }
+    }
+}
+
 /// A place for one test: run files and results.
 pub(crate) struct Place(tempfile::TempDir);
 
