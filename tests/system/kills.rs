@@ -18,6 +18,7 @@ use tumble_tables::{AttemptOutcome, read_attempts};
 
 use crate::cases::*;
 use crate::chance::Chance;
+use crate::tally::survived;
 use crate::tumble::*;
 
 /// Signals of each of the two tests, where nothing else is asked for.
@@ -33,7 +34,7 @@ const NO_TRIAL_IS_TO_BLAME: &str = "[limits]\nattempts = 1_000_000\n";
 
 #[test]
 fn whatever_is_killed_in_a_sweep_the_table_is_that_of_a_calm_run() {
-    // Some tens of thousands of trials more for each signal: the run must outlast them.
+    // Longer for more signals, which the run has to outlast.
     let replicates = 42 * (variable("TUMBLE_KILLS_SIGNALS", SIGNALS) / 25).max(3);
     let run_file = LONG_SWEEP.replace("replicates = 42", &format!("replicates = {replicates}"));
     survives_its_schedule(&run_file, 400 * replicates);
@@ -184,13 +185,13 @@ impl World<'_> {
                 // Now and then for longer than the coordinator puts up with, which is ten seconds.
                 let ms = if self.chance.one_in(30) { 11_000 } else { self.chance.between(5, 1_500) };
                 self.stop(id, ms);
-                self.count("SIGSTOP to a worker, SIGCONT later");
+                self.count("a worker stopped, and gone on with");
             }
             Stop | Kill => {
                 self.workers[which].kill_9();
                 self.stopped.retain(|(stopped, _)| *stopped != id);
                 self.workers[which] = self.coordinator().worker();
-                self.count("SIGKILL to a worker");
+                self.count("`kill -9` of a worker");
             }
             SendAway => {
                 self.workers[which].signal(Signal::SIGTERM);
@@ -208,12 +209,12 @@ impl World<'_> {
             Stop if !self.is_stopped(id) => {
                 let ms = self.chance.between(5, 1_500);
                 self.stop(id, ms);
-                return self.count("SIGSTOP to the coordinator, SIGCONT later");
+                return self.count("the coordinator stopped, and gone on with");
             }
             Stop | Kill => {
                 self.coordinator.as_mut().expect("there always is one").kill_9();
                 self.stopped.retain(|(stopped, _)| *stopped != id);
-                self.count("SIGKILL to the coordinator");
+                self.count("`kill -9` of the coordinator");
             }
             SendAway => {
                 if self.is_stopped(id) {
@@ -237,7 +238,7 @@ impl World<'_> {
             std::thread::sleep(Duration::from_millis(self.chance.between(0, 60)));
             starting.kill().expect("it is our child");
             starting.wait().expect("it is our child");
-            self.count("SIGKILL to a coordinator that starts");
+            self.count("`kill -9` of a coordinator that starts");
         }
         self.coordinator = Some(Coordinator::start(self.place, &self.address));
         // Whoever asks the new one is not told of less than before.

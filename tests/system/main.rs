@@ -15,5 +15,7 @@ mod network;
 mod safety;
 mod shown;
 mod stopping;
+#[path = "../tally.rs"]
+mod tally;
 mod tumble;
 mod wire;

@@ -17,6 +17,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use serde_json::Value as Json;
 
 use crate::cases::*;
+use crate::tally::survived;
 use crate::tumble::*;
 
 /// Each way.
@@ -266,7 +267,7 @@ fn survives_its_network(run_file: &str, trials: u64) {
     assert!(lost > 0, "no packet was lost");
     drop(workers);
     survived("a wire cut one way, for a moment", cuts.len() as u64);
-    survived("a wire cut both ways, or unplugged, for longer than the silence", 2);
+    survived("a wire cut both ways, or unplugged, for longer than 10 s", 2);
     survived("a packet lost", lost);
 }
 

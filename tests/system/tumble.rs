@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -328,16 +328,6 @@ pub(crate) fn free_address() -> String {
     let [high, b, c, d] = std::process::id().to_be_bytes();
     let port = 20_000 + GIVEN.fetch_add(1, Ordering::Relaxed);
     format!("127.{}.{c}.{d}:{port}", 64 | (b ^ high) & 63)
-}
-
-/// Notes how often a fault was done to a run that came out right all the same: for `cargo xtask reliability`, which counts
-/// them. To be called when all has been compared, and not before.
-pub(crate) fn survived(fault: &str, times: u64) {
-    let Some(path) = std::env::var_os("TUMBLE_FAULT_TALLY") else { return };
-    let line = format!("{}\n", serde_json::json!({ "fault": fault, "times": times }));
-    // One write for a line: several tests append at once.
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).expect("the tally can be written");
-    file.write_all(line.as_bytes()).expect("the tally can be written");
 }
 
 /// A long-lived coordinator with its state in `state` and its runs under `runs`.

@@ -3,6 +3,7 @@
 
 mod digits;
 mod quantile_table;
+mod reliability;
 mod wire_bytes;
 
 use std::process::{Command, ExitCode};
@@ -13,10 +14,11 @@ fn main() -> ExitCode {
         Some("digits") => digits::run(std::env::args().nth(2).as_deref()),
         Some("sim") => sim(std::env::args().skip(2).collect()),
         Some("kills") => kills(std::env::args().skip(2).collect()),
+        Some("reliability") => reliability::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("wire-bytes") => wire_bytes::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => {
             Err("usage: cargo xtask quantile-table | digits DIR | sim [--seeds N] | kills [--signals N] [--seed S] | \
-                  wire-bytes [DIMENSION …]"
+                  reliability [--signals N] [--stories N] [--only TEST] | wire-bytes [DIMENSION …]"
                 .into())
         }
     };
