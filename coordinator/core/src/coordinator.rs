@@ -75,8 +75,10 @@ impl Coordinator {
             Event::WorkerLeft { worker } => self.worker_left(now, worker, &mut effects),
             Event::Heartbeat { worker } => self.heard(now, worker),
             Event::Leaving { worker } => {
-                if let Some(worker) = self.roster.get_mut(&worker) {
-                    worker.leaving = true;
+                self.heard(now, worker);
+                if let Some(leaving) = self.roster.get_mut(&worker) {
+                    leaving.leaving = true;
+                    effects.send(worker, Message::Farewell);
                 }
             }
             Event::CannotRun { worker, run, reason } => self.cannot_run(now, worker, run, reason),
