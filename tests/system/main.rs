@@ -4,10 +4,14 @@ mod apart;
 mod axes;
 mod bytes;
 mod cases;
+#[path = "../sim/chance.rs"]
+mod chance;
 mod faults;
+mod kills;
 mod limits;
 mod memory;
 mod mistakes;
+mod network;
 mod safety;
 mod shown;
 mod stopping;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -177,6 +177,27 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Looks until something has ended, for as long as more and more of it is done: on a busy machine that may take its time,
+/// and only standing still is a failure.
+#[track_caller]
+pub(crate) fn until_end<T>(
+    what: &str,
+    mut ended: impl FnMut() -> Option<T>,
+    mut done: impl FnMut() -> Option<u64>,
+) -> T {
+    let mut before = None;
+    loop {
+        let more = until(&format!("{what} ends, or goes on"), || match ended() {
+            Some(end) => Some(Ok(end)),
+            None => done().filter(|done| Some(*done) > before).map(Err),
+        });
+        match more {
+            Ok(end) => return end,
+            Err(done) => before = Some(done),
+        }
+    }
+}
+
 /// A place for one test: run files and results.
 pub(crate) struct Place(tempfile::TempDir);
 
@@ -299,10 +320,24 @@ pub(crate) fn under_way(state: &Path, run: &str, share: f64) -> Json {
     view
 }
 
-/// An address that nothing listens on at the moment.
+/// An address that nothing listens on at the moment, and that nothing takes while its coordinator is down: of all loopback
+/// addresses one of this process alone, and not the one that connections to any of them come from.
 pub(crate) fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    listener.local_addr().expect("it listens").to_string()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    // A process's id has 22 bits at most.
+    let [high, b, c, d] = std::process::id().to_be_bytes();
+    let port = 20_000 + GIVEN.fetch_add(1, Ordering::Relaxed);
+    format!("127.{}.{c}.{d}:{port}", 64 | (b ^ high) & 63)
+}
+
+/// Notes how often a fault was done to a run that came out right all the same: for `cargo xtask reliability`, which counts
+/// them. To be called when all has been compared, and not before.
+pub(crate) fn survived(fault: &str, times: u64) {
+    let Some(path) = std::env::var_os("TUMBLE_FAULT_TALLY") else { return };
+    let line = format!("{}\n", serde_json::json!({ "fault": fault, "times": times }));
+    // One write for a line: several tests append at once.
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).expect("the tally can be written");
+    file.write_all(line.as_bytes()).expect("the tally can be written");
 }
 
 /// A long-lived coordinator with its state in `state` and its runs under `runs`.
@@ -314,18 +349,7 @@ pub(crate) struct Coordinator {
 
 impl Coordinator {
     pub(crate) fn start(place: &Place, listen: &str) -> Coordinator {
-        let mut command = tumble();
-        command.current_dir(place.path()).args([
-            "coordinator",
-            "--state",
-            "state",
-            "--out",
-            "runs",
-            "--output",
-            "json",
-        ]);
-        command.args(["--listen", listen]).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("the binary starts");
+        let mut child = Coordinator::command(place, listen).spawn().expect("the binary starts");
         let mut text = String::new();
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
         let said: Json = loop {
@@ -338,8 +362,29 @@ impl Coordinator {
         Coordinator { child, address, state: place.path().join("state") }
     }
 
+    /// The command that `start` starts and waits for.
+    pub(crate) fn command(place: &Place, listen: &str) -> Command {
+        let mut command = tumble();
+        command.current_dir(place.path()).args([
+            "coordinator",
+            "--state",
+            "state",
+            "--out",
+            "runs",
+            "--output",
+            "json",
+        ]);
+        command.args(["--listen", listen]).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How it has ended, if it has.
+    pub(crate) fn end(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is our child")
     }
 
     pub(crate) fn kill_9(&mut self) {
