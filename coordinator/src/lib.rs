@@ -5,6 +5,7 @@
 mod audit;
 pub mod compare;
 pub mod driver;
+pub mod extend;
 pub mod folder;
 pub mod journal;
 pub mod outlet;
