@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Cancel(RunNameArgs),
     /// Let a run that was stopped by its wall limit go on.
     Resume(RunNameArgs),
+    /// Give a complete run more replicates, points or generations, keeping every row that it has.
+    Extend(ExtendArgs),
     /// Show the results in a run's folder: the summary and a plot.
     Show(ShowArgs),
     /// Evaluate a sample of a run's trials again, here, and compare bit for bit; exit code 6 if any differs.
@@ -111,6 +113,38 @@ pub(crate) struct RunArgs {
     /// Complete the run in `--out` that was stopped or killed.
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
+
+    /// How much memory strategies may need in all, as `16G`; by default what the machine or its cgroup has.
+    #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]
+    pub(crate) memory: Option<u64>,
+}
+
+/// Give a complete run more replicates, points or generations, keeping every row that it has.
+///
+/// The tables are those of the longer run begun anew, and no trial that the run has is evaluated again. What can grow:
+/// `replicates` and the points of a sweep (`--set sweep.points=2000` where the design samples and is no latin-hypercube;
+/// rows at the end of a list; values at the end of a grid's first axis), and `evolve.generations` (or
+/// `evolve.stop.evaluations`) of an evolution. Whatever would change a row that is there is refused, and so is a run that
+/// stopped before its end.
+///
+/// The longer run grows in the folder `DIR.extending` and takes the old one's place when it is complete. If it is stopped
+/// or killed, `tumble extend DIR` goes on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExtendArgs {
+    /// The run's folder.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+
+    /// The run file of the longer run; by default the run's own, with what `--set` says.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+
+    /// How many worker processes; by default one for each core that this process may use.
+    #[arg(long, env = "TUMBLE_WORKERS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) workers: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) file_args: FileArgs,
 
     /// How much memory strategies may need in all, as `16G`; by default what the machine or its cgroup has.
     #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]

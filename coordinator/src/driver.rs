@@ -16,6 +16,7 @@ use tumble_domain::{Outcomes, TrialRange};
 use tumble_proto::v1;
 
 use crate::audit;
+use crate::compare::Comparison;
 use crate::folder::{self, Folders};
 use crate::journal::{Journal, JournalError};
 use crate::outlet::{Done, Job, RunTables};
@@ -268,6 +269,7 @@ impl Driver {
                 events.push_back(Event::PartWritten { run, part, rows, bytes });
             }
             Input::Written(Ok(Done::Complete { run })) => events.push_back(Event::TablesCompleted { run }),
+            Input::Written(Ok(Done::Compared(found))) => events.push_back(compared(found)),
             Input::Written(Err(error)) => return Err(error.into()),
             Input::Stop => return Ok(true),
         }
@@ -316,12 +318,9 @@ impl Driver {
             match work {
                 TableWork::Part { run, part, range } => self.start_part(&run, part, range, events)?,
                 TableWork::Complete { run } => self.start_completion(&run)?,
-                TableWork::Compare { run, first_trial, outcomes } => {
-                    let differing = self.compare(&run, first_trial, &outcomes)?;
-                    if !differing.is_empty() {
-                        tracing::error!(%run, trials = ?differing, "two evaluations of the same trials differ");
-                        events.push_back(Event::Compared { run, differing });
-                    }
+                TableWork::Compare { run, attempt, known, first_trial, outcomes } => {
+                    let found = Comparison::new(run, attempt);
+                    self.compare(found, &known, first_trial, outcomes, events)?;
                 }
             }
         }
@@ -383,26 +382,34 @@ impl Driver {
         let _ = self.jobs.send(job);
     }
 
-    /// The trials whose second evaluation differs from the recorded one, as far as the journal still has it: what stands
-    /// in a durable part already is not read back.
-    fn compare(&self, run: &RunId, first_trial: u64, second: &Arc<Outcomes>) -> Result<Vec<u64>, DriveError> {
-        let range = TrialRange::new(first_trial, first_trial + u64::from(second.trials));
-        let mut differing = Vec::new();
-        for (recorded_range, recorded) in self.journal.outcomes(run, range)? {
-            for (offset, trial) in (recorded_range.start..recorded_range.end).enumerate() {
-                let other = (trial - first_trial) as usize;
-                let same_number = |metric: usize| {
-                    let (a, b) = (recorded.value(metric, offset), second.value(metric, other));
-                    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
-                };
-                let same = recorded.status(offset) == second.status(other)
-                    && (0..recorded.metrics.min(second.metrics) as usize).all(same_number);
-                if !same {
-                    differing.push(trial);
-                }
+    /// Compares a second evaluation with what the journal has of it, and has the rest compared with the parts that took it
+    /// from there.
+    fn compare(
+        &self,
+        mut found: Comparison,
+        known: &[TrialRange],
+        first_trial: u64,
+        second: Arc<Outcomes>,
+        events: &mut VecDeque<Event>,
+    ) -> Result<(), DriveError> {
+        let Some(run) = self.core.runs().get(&found.run) else { return Ok(()) };
+        let columns: Vec<String> = run.recorded.metrics.iter().map(|metric| metric.name.clone()).collect();
+        let mut written = tumble_domain::RangeSet::new();
+        for range in known {
+            written.insert(*range);
+            for (piece, recorded) in self.journal.outcomes(&found.run, *range)? {
+                found.look(&columns, piece, &recorded, first_trial, &second);
+                written.remove(piece);
             }
         }
-        Ok(differing)
+        // What this very report recorded stands in the journal; the rest of it was written before.
+        let written: Vec<TrialRange> = written.iter().collect();
+        if written.is_empty() {
+            events.push_back(compared(found));
+        } else {
+            self.start(Job::Compare { tables: RunTables::of(run), found, written, first_trial, second });
+        }
+        Ok(())
     }
 
     /// Shows every watched run as it is now, and forgets those that nobody watches.
@@ -419,6 +426,26 @@ impl Driver {
             sender.receiver_count() > 0
         });
     }
+}
+
+/// A second evaluation is compared: what was found is said at once, for no one may look at the tables for days.
+fn compared(found: Comparison) -> Event {
+    let Comparison { run, attempt, differing, named } = found;
+    for difference in &named {
+        tracing::error!(
+            %run,
+            worker = attempt.worker,
+            "trial {} differs when it is evaluated again: `{}` was recorded as {} and came back as {}",
+            difference.trial,
+            difference.column,
+            difference.recorded,
+            difference.again
+        );
+    }
+    if differing > named.len() as u64 {
+        tracing::error!(%run, worker = attempt.worker, "{differing} trials of one report differ in all");
+    }
+    Event::Compared { run, attempt, differing, named }
 }
 
 /// A run whose journal can be tidied after this record, and whether it is finished.

@@ -3,10 +3,13 @@
 //! It never depends on the pipelines: it knows them by the descriptions that workers announce and clients check against.
 
 mod audit;
+pub mod compare;
 pub mod driver;
+pub mod extend;
 pub mod folder;
 pub mod journal;
 pub mod outlet;
+mod readback;
 pub mod server;
 mod service;
 mod wire;

@@ -1,9 +1,11 @@
 //! The coordinator's process: the real core, and a driver that does what `coordinator/src/driver.rs` does, but may die
 //! between any two of its steps.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
-use tumble_core::{Coordinator, Effects, Event, Message, Outgoing, Phase, Record, Run, RunId, RunRecord, TableWork};
+use tumble_core::{
+    Coordinator, Difference, Effects, Event, Message, Outgoing, Phase, Record, Run, RunId, RunRecord, TableWork, Worker,
+};
 use tumble_domain::{Outcomes, TrialRange};
 
 use crate::check;
@@ -160,7 +162,13 @@ impl World {
         for _ in 0..most {
             let Some(event) = process.inbox.pop_front() else { break };
             self.tell(|| format!("event {}", shortly(&event)));
+            let ticks = matches!(event, Event::Tick);
+            let names = |core: &Coordinator| core.roster().values().map(Worker::name).collect::<BTreeSet<_>>();
+            let before = if ticks { names(&process.core) } else { BTreeSet::new() };
             effects.append(process.core.handle(now, event));
+            if ticks {
+                self.given_up.extend(before.difference(&names(&process.core)).cloned());
+            }
             check::invariants(&process.core);
             if self.lies == 0 {
                 check::memory(&process.core);
@@ -235,18 +243,16 @@ impl World {
                     });
                     self.add_job(process, Job::Complete { run, completion });
                 }
-                TableWork::Compare { run, first_trial, outcomes } => {
-                    let differing = self.compare(&run, first_trial, &outcomes);
-                    if !differing.is_empty() {
-                        process.inbox.push_front(Event::Compared { run, differing });
-                    }
+                TableWork::Compare { run, attempt, known: _, first_trial, outcomes } => {
+                    let named = self.compare(&run, first_trial, &outcomes);
+                    process.inbox.push_front(Event::Compared { run, attempt, differing: named.len() as u64, named });
                 }
             }
         }
         Ok(())
     }
 
-    fn compare(&self, run: &RunId, first: u64, second: &Outcomes) -> Vec<u64> {
+    fn compare(&self, run: &RunId, first: u64, second: &Outcomes) -> Vec<Difference> {
         let range = TrialRange::new(first, first + u64::from(second.trials));
         let row = |outcomes: &Outcomes, at: u64| {
             let mut row = Rows::default();
@@ -258,7 +264,12 @@ impl World {
             recorded.iter().flat_map(|(range, outcomes)| (range.start..range.end).map(move |t| (range, outcomes, t)));
         trials
             .filter(|(range, outcomes, trial)| row(outcomes, trial - range.start) != row(second, trial - first))
-            .map(|(_, _, trial)| trial)
+            .map(|(_, _, trial)| Difference {
+                trial,
+                column: String::new(),
+                recorded: String::new(),
+                again: String::new(),
+            })
             .collect()
     }
 }

@@ -197,7 +197,7 @@ impl World<'_> {
                 self.workers[which].signal(Signal::SIGTERM);
                 let new = self.coordinator().worker();
                 self.leaving.push(std::mem::replace(&mut self.workers[which], new));
-                self.count("SIGTERM to a worker");
+                self.count("a worker told to leave (SIGTERM)");
             }
         }
     }
@@ -227,7 +227,7 @@ impl World<'_> {
                     self.coordinator.as_mut().expect("there always is one").end()
                 });
                 assert_eq!(ended.code(), Some(0));
-                self.count("SIGTERM to the coordinator");
+                self.count("the coordinator told to leave (SIGTERM)");
             }
         }
         self.coordinator = None;
