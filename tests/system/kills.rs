@@ -59,16 +59,21 @@ fn survives_its_schedule(run_file: &str, trials: u64) {
     let run_file = format!("{run_file}{NO_TRIAL_IS_TO_BLAME}");
     let calm = {
         let place = Place::new();
-        let mut world = World::begun(&place, &run_file, seed);
+        let mut world = World::begun(&place, &run_file);
         world.goes_on_to_its_end();
         results(&world.folder())
     };
     let place = Place::new();
-    let mut world = World::begun(&place, &run_file, seed);
+    let mut world = World::begun(&place, &run_file);
+    let mut chance = Chance::new(seed);
     for sent in 0..signals {
         // So far the run may come before the next signal is sent at once: the schedule is through before the run is.
-        world.pause(trials * 9 / 10 * sent / signals);
-        world.strike();
+        let strike = Strike::drawn(&mut chance);
+        world.pause(&strike, trials * 9 / 10 * sent / signals);
+        match strike.worker {
+            Some(which) => world.strike_worker(which, &strike),
+            None => world.strike_coordinator(&strike),
+        }
     }
     world.goes_on_to_its_end();
     let folder = world.folder();
@@ -101,14 +106,51 @@ impl Drop for Replay {
 #[derive(Clone, Copy)]
 enum Blow {
     Kill,
+    /// With SIGSTOP, to go on by SIGCONT later. One that is stopped already is killed.
     Stop,
     SendAway,
+}
+
+/// One signal of the schedule. All of it is drawn whether it is needed or not, so that the next one is the same whatever
+/// became of this one.
+struct Strike {
+    /// The pause before it, and whether that ends with the next news of the run alone.
+    pause_ms: u64,
+    for_news: bool,
+    /// Which worker; or the coordinator.
+    worker: Option<usize>,
+    blow: Blow,
+    stopped_ms: u64,
+    /// How long there is no coordinator; and when one that starts after that is killed.
+    gone_ms: u64,
+    starts_ms: Option<u64>,
+}
+
+impl Strike {
+    fn drawn(chance: &mut Chance) -> Strike {
+        use Blow::*;
+        let (pause_ms, for_news) = (chance.between(0, 250), chance.one_in(3));
+        let (is_coordinator, worker) = (chance.one_in(4), chance.below(WORKERS as u64) as usize);
+        let of_workers = chance.pick(&[Kill, Kill, Kill, Kill, Kill, Stop, Stop, Stop, SendAway, SendAway]);
+        let of_coordinators = chance.pick(&[Kill, Kill, Kill, Stop, Stop, SendAway]);
+        let (for_long, moment_ms) = (chance.one_in(30), chance.between(5, 1_500));
+        let (gone_ms, one_starts, starts_ms) = (chance.between(0, 200), chance.one_in(3), chance.between(0, 60));
+        Strike {
+            pause_ms,
+            for_news,
+            worker: (!is_coordinator).then_some(worker),
+            blow: if is_coordinator { of_coordinators } else { of_workers },
+            // Now and then a worker is silent for longer than the coordinator puts up with, which is ten seconds.
+            stopped_ms: if for_long && !is_coordinator { 11_000 } else { moment_ms },
+            gone_ms,
+            starts_ms: one_starts.then_some(starts_ms),
+        }
+    }
 }
 
 /// Everybody who has to do with one run.
 struct World<'a> {
     place: &'a Place,
-    chance: Chance,
     address: String,
     coordinator: Option<Coordinator>,
     workers: Vec<Process>,
@@ -116,14 +158,14 @@ struct World<'a> {
     leaving: Vec<Process>,
     /// Who was stopped, and until when.
     stopped: Vec<(u32, Instant)>,
-    waiting: Process,
+    watching: Process,
     onlooker: Onlooker,
     sent: BTreeMap<&'static str, u64>,
 }
 
 impl World<'_> {
-    /// Of a run that has done something, and a client that waits for its end.
-    fn begun<'a>(place: &'a Place, run_file: &str, seed: u64) -> World<'a> {
+    /// Of a run that has done something, and a client that watches it to its end.
+    fn begun<'a>(place: &'a Place, run_file: &str) -> World<'a> {
         place.file("run-file.toml", run_file);
         let address = free_address();
         let coordinator = Coordinator::start(place, &address);
@@ -131,17 +173,19 @@ impl World<'_> {
         let run = coordinator.submit("run-file.toml");
         under_way(coordinator.state(), &run, 0.0);
         let access = coordinator.state().join("client.access");
-        let mut wait = tumble();
-        wait.args(["wait", &run, "--output", "json", "--quiet", "--access"]).arg(&access);
+        let mut watch = tumble();
+        watch.args(["watch", &run, "--output", "json", "--access"]).arg(&access);
+        let watching = Process::start(watch);
+        // A client that finds nobody when it begins does not wait for a coordinator to come.
+        until("the client has heard of the run", || watching.has_spoken().then_some(()));
         World {
             place,
-            chance: Chance::new(seed),
             address,
             coordinator: Some(coordinator),
             workers,
             leaving: Vec::new(),
             stopped: Vec::new(),
-            waiting: Process::start(wait),
+            watching,
             onlooker: Onlooker::of(&access, run),
             sent: BTreeMap::new(),
         }
@@ -151,16 +195,15 @@ impl World<'_> {
         self.place.path().join("runs").join(&self.onlooker.run)
     }
 
-    /// Waits for the schedule's next signal: some time, or until there is news, or until the run has come so far.
-    fn pause(&mut self, done_max: u64) {
-        let pause = Duration::from_millis(self.chance.between(0, 250));
-        let for_news = self.chance.one_in(3);
+    /// Waits until a signal is due: some time, or until there is news, or until the run has come so far.
+    fn pause(&mut self, strike: &Strike, done_max: u64) {
+        let pause = Duration::from_millis(strike.pause_ms);
         let (since, before) = (Instant::now(), self.onlooker.done);
         until("the next signal is due", || {
             self.let_go_on();
             self.onlooker.look();
             assert!(!self.onlooker.is_over, "the run was over before the schedule was through");
-            let is_due = since.elapsed() >= pause && (!for_news || self.onlooker.done > before);
+            let is_due = since.elapsed() >= pause && (!strike.for_news || self.onlooker.done > before);
             (is_due || self.onlooker.done > done_max).then_some(())
         });
         for worker in &mut self.workers {
@@ -168,32 +211,20 @@ impl World<'_> {
         }
     }
 
-    /// The schedule's next signal.
-    fn strike(&mut self) {
-        match self.chance.one_in(4) {
-            true => self.strike_coordinator(),
-            false => self.strike_worker(),
-        }
-    }
-
-    fn strike_worker(&mut self) {
-        use Blow::*;
-        let which = self.chance.below(WORKERS as u64) as usize;
+    fn strike_worker(&mut self, which: usize, strike: &Strike) {
         let id = self.workers[which].id();
-        match self.chance.pick(&[Kill, Kill, Kill, Kill, Kill, Stop, Stop, Stop, SendAway, SendAway]) {
-            Stop if !self.is_stopped(id) => {
-                // Now and then for longer than the coordinator puts up with, which is ten seconds.
-                let ms = if self.chance.one_in(30) { 11_000 } else { self.chance.between(5, 1_500) };
-                self.stop(id, ms);
+        match strike.blow {
+            Blow::Stop if !self.is_stopped(id) => {
+                self.stop(id, strike.stopped_ms);
                 self.count("a worker stopped, and gone on with");
             }
-            Stop | Kill => {
+            Blow::Stop | Blow::Kill => {
                 self.workers[which].kill_9();
                 self.stopped.retain(|(stopped, _)| *stopped != id);
                 self.workers[which] = self.coordinator().worker();
                 self.count("`kill -9` of a worker");
             }
-            SendAway => {
+            Blow::SendAway => {
                 self.workers[which].signal(Signal::SIGTERM);
                 let new = self.coordinator().worker();
                 self.leaving.push(std::mem::replace(&mut self.workers[which], new));
@@ -202,21 +233,19 @@ impl World<'_> {
         }
     }
 
-    fn strike_coordinator(&mut self) {
-        use Blow::*;
+    fn strike_coordinator(&mut self, strike: &Strike) {
         let id = self.coordinator().id();
-        match self.chance.pick(&[Kill, Kill, Kill, Stop, Stop, SendAway]) {
-            Stop if !self.is_stopped(id) => {
-                let ms = self.chance.between(5, 1_500);
-                self.stop(id, ms);
+        match strike.blow {
+            Blow::Stop if !self.is_stopped(id) => {
+                self.stop(id, strike.stopped_ms);
                 return self.count("the coordinator stopped, and gone on with");
             }
-            Stop | Kill => {
+            Blow::Stop | Blow::Kill => {
                 self.coordinator.as_mut().expect("there always is one").kill_9();
                 self.stopped.retain(|(stopped, _)| *stopped != id);
                 self.count("`kill -9` of the coordinator");
             }
-            SendAway => {
+            Blow::SendAway => {
                 if self.is_stopped(id) {
                     self.stopped.retain(|(stopped, _)| *stopped != id);
                     send(id, Signal::SIGCONT);
@@ -231,11 +260,11 @@ impl World<'_> {
             }
         }
         self.coordinator = None;
-        std::thread::sleep(Duration::from_millis(self.chance.between(0, 200)));
-        if self.chance.one_in(3) {
+        std::thread::sleep(Duration::from_millis(strike.gone_ms));
+        if let Some(ms) = strike.starts_ms {
             // While it reads its journal, or before, or after.
             let mut starting = Coordinator::command(self.place, &self.address).spawn().expect("the binary starts");
-            std::thread::sleep(Duration::from_millis(self.chance.between(0, 60)));
+            std::thread::sleep(Duration::from_millis(ms));
             starting.kill().expect("it is our child");
             starting.wait().expect("it is our child");
             self.count("`kill -9` of a coordinator that starts");
@@ -281,17 +310,19 @@ impl World<'_> {
     /// Nothing happens any more: the run ends, and everybody leaves as they should.
     fn goes_on_to_its_end(&mut self) {
         self.stopped.drain(..).for_each(|(id, _)| send(id, Signal::SIGCONT));
-        let (waiting, onlooker) = (&mut self.waiting, &mut self.onlooker);
+        let (watching, onlooker) = (&mut self.watching, &mut self.onlooker);
         let ended = until_end(
             "the run",
-            || waiting.has_ended().then(|| waiting.ended()),
+            || watching.has_ended().then(|| watching.ended()),
             || {
                 onlooker.look();
                 Some(onlooker.done)
             },
         );
-        assert_eq!(ended.code(), Some(0), "the client that waited");
-        self.coordinator.take().expect("there always is one").stop();
+        assert_eq!(ended.code(), Some(0), "the client that watched");
+        let coordinator = self.coordinator.take().expect("there always is one");
+        coordinator.client(&format!("wait {}", self.onlooker.run)).exits(0);
+        coordinator.stop();
         self.workers.iter().for_each(|worker| worker.signal(Signal::SIGTERM));
         for mut worker in self.leaving.drain(..).chain(self.workers.drain(..)) {
             let ended = worker.ended();
@@ -333,8 +364,11 @@ impl Onlooker {
         request.metadata_mut().insert(SECRET_METADATA, self.secret.clone());
         let (runtime, client) = (&self.runtime, &mut self.client);
         let answer = runtime.block_on(async { tokio::time::timeout(ANSWERS_WITHIN, client.get(request)).await });
-        let Ok(Ok(view)) = answer else { return };
-        let view = view.into_inner();
+        let view = match answer {
+            Ok(Ok(view)) => view.into_inner(),
+            Ok(Err(status)) if status.code() == tonic::Code::NotFound => panic!("the run is forgotten: {status}"),
+            _ => return,
+        };
         assert!(view.trials_done >= self.done, "{} trials were done, {} are left", self.done, view.trials_done);
         assert_eq!(view.trials_failed, 0, "a trial was blamed for a death: {view:#?}");
         self.done = view.trials_done;

@@ -6,8 +6,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -64,14 +64,16 @@ pub(crate) struct Process {
     child: Child,
     stdout: Option<std::thread::JoinHandle<String>>,
     stderr: Option<std::thread::JoinHandle<String>>,
+    has_spoken: Arc<AtomicBool>,
 }
 
 impl Process {
     pub(crate) fn start(mut command: Command) -> Process {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
-        let stdout = drain(child.stdout.take().expect("it is piped"));
-        let stderr = drain(child.stderr.take().expect("it is piped"));
-        Process { child, stdout: Some(stdout), stderr: Some(stderr) }
+        let has_spoken = Arc::new(AtomicBool::new(false));
+        let stdout = drain(child.stdout.take().expect("it is piped"), Arc::default());
+        let stderr = drain(child.stderr.take().expect("it is piped"), has_spoken.clone());
+        Process { child, stdout: Some(stdout), stderr: Some(stderr), has_spoken }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -84,6 +86,11 @@ impl Process {
 
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_some()
+    }
+
+    /// Whether it has written a line to stderr by now: of its progress, too.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.has_spoken.load(Ordering::Relaxed)
     }
 
     /// Waits for its end.
@@ -120,10 +127,13 @@ impl Drop for Process {
     }
 }
 
-fn drain(from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+fn drain(from: impl Read + Send + 'static, has_line: Arc<AtomicBool>) -> std::thread::JoinHandle<String> {
     std::thread::spawn(move || {
         let mut text = String::new();
-        let _ = BufReader::new(from).read_to_string(&mut text);
+        let mut from = BufReader::new(from);
+        let _ = from.read_line(&mut text);
+        has_line.store(!text.is_empty(), Ordering::Relaxed);
+        let _ = from.read_to_string(&mut text);
         text
     })
 }
