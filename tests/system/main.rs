@@ -4,6 +4,8 @@ mod apart;
 mod axes;
 mod bytes;
 mod cases;
+mod differing;
+mod extend;
 mod faults;
 mod limits;
 mod memory;
