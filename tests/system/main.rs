@@ -13,5 +13,6 @@ mod mistakes;
 mod safety;
 mod shown;
 mod stopping;
+mod trace;
 mod tumble;
 mod wire;
