@@ -305,6 +305,11 @@ pub(crate) struct ReplayArgs {
     /// Which trial: its number in the column `trial`.
     #[arg(long)]
     pub(crate) trial: u64,
+
+    /// Write what happens on the way, step by step, into this file (`.parquet` or `.csv`), for a pipeline that can tell
+    /// more than metrics (`tumble pipelines NAME` says what), or a trial that is an evolution.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) trace: Option<PathBuf>,
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {

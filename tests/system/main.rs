@@ -6,6 +6,8 @@ mod bytes;
 mod cases;
 #[path = "../sim/chance.rs"]
 mod chance;
+mod differing;
+mod extend;
 mod faults;
 mod kills;
 mod limits;
@@ -17,5 +19,6 @@ mod shown;
 mod stopping;
 #[path = "../tally.rs"]
 mod tally;
+mod trace;
 mod tumble;
 mod wire;
