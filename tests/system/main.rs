@@ -14,6 +14,7 @@ mod limits;
 mod memory;
 mod mistakes;
 mod network;
+mod ownership;
 mod safety;
 mod shown;
 mod stopping;
