@@ -446,7 +446,7 @@ impl Coordinator {
         if worker.reports_idle > self.limits.reports_idle_max {
             let reason = format!("its last {} reports brought nothing", self.limits.reports_idle_max);
             effects.send(id, Message::Dismiss { reason });
-            self.worker_left(now, id, effects);
+            self.worker_left(now, id, AttemptOutcome::Lost, effects);
         }
     }
 
