@@ -307,6 +307,11 @@ impl Driver {
                 }
             }
         }
+        for (worker, reports) in outgoing.acknowledged {
+            if let Some(outbox) = self.outboxes.get(&worker) {
+                let _ = outbox.send(wire::acknowledged(reports));
+            }
+        }
         for reply in outgoing.replies {
             if let Some(waiting) = self.waiting.remove(&reply.request) {
                 let _ = waiting.send(reply.result);
