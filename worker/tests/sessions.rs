@@ -20,6 +20,12 @@ points = 100
 x0 = [-1.0, 1.0]
 "#;
 
+/// What it says it holds: leases and their trials.
+type Claims = Vec<(u64, TrialRange)>;
+
+/// What it says again: leases, the trials of their reports, and whether they are the last ones.
+type Reports = Vec<(u64, TrialRange, bool)>;
+
 struct Desk {
     worker: Worker,
     run: Arc<str>,
@@ -68,8 +74,7 @@ impl Desk {
         assert!(self.worker.handle(Event::Disconnected).is_empty());
     }
 
-    /// What it says it holds, as lease and trials, and what it says again.
-    fn rejoin(&mut self) -> (Vec<(u64, TrialRange)>, Vec<(u64, TrialRange, bool)>) {
+    fn rejoin(&mut self) -> (Claims, Reports) {
         let Rejoined { held, again } = self.worker.rejoin();
         let again = again.into_iter().map(|words| match words {
             Say::Report { lease, piece, .. } => {
