@@ -171,6 +171,8 @@ fn a_run_that_is_closed_leaves_nothing_behind() {
     desk.evaluated(0, 0, 4, false);
     desk.worker.handle(Event::Closed { run: desk.run.clone() });
     assert!(desk.evaluated(0, 4, 0, true).is_empty());
+    // Also when it is opened again, as one that was suspended is: those trials may be in other hands.
+    desk.open();
     desk.lose_the_session();
     assert_eq!(desk.rejoin(), (Vec::new(), Vec::new()));
     assert!(desk.worker.is_idle());

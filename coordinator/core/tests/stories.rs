@@ -387,6 +387,41 @@ fn a_worker_holds_nothing_that_it_only_says_it_holds() {
 }
 
 #[test]
+fn nobody_takes_the_lease_of_another_over_by_its_name() {
+    let (mut desk, run, grant) = a_worker_with_six_trials();
+    // Trials that are open, under a name that is in use.
+    let theirs = Held { range: TrialRange::new(20, 24), ..held(&grant, 0) };
+    desk.come_back(2, 9, vec![theirs]);
+    assert_eq!(revoked(&desk.told(2)), [grant.lease]);
+    assert_eq!(desk.core.leases()[&grant.lease].worker, worker(1));
+    desk.report(1, &grant);
+    assert!(desk.run(&run).done.contains(grant.range));
+}
+
+#[test]
+fn what_took_a_worker_down_is_kept_alone_or_not_at_all() {
+    let a_second_worker_with_it = || {
+        let (mut desk, run, grant) = a_worker_with_six_trials();
+        desk.vanish(1);
+        desk.come_back(2, 5, Vec::new());
+        let again = desk.grant(2);
+        assert_eq!((again.range, desk.core.leases()[&again.lease].deaths), (grant.range, 1));
+        (desk, run, again)
+    };
+    let (mut desk, _, suspect) = a_second_worker_with_it();
+    desk.come_back(3, 5, vec![held(&suspect, 0)]);
+    assert_eq!(desk.core.leases()[&suspect.lease].deaths, 1, "who comes back has not died, but somebody had");
+    assert!(desk.core.roster()[&worker(3)].quarantined);
+
+    let (mut desk, run, suspect) = a_second_worker_with_it();
+    let other = Held { lease: LeaseId(suspect.lease.0 - 1), range: TrialRange::new(30, 32), ..held(&suspect, 0) };
+    desk.come_back(3, 5, vec![other.clone(), held(&suspect, 0)]);
+    assert_eq!(revoked(&desk.told(3)), [suspect.lease]);
+    assert_eq!(desk.core.roster()[&worker(3)].leases, [other.lease]);
+    assert_eq!(desk.core.backlog(&run).unwrap().suspects.len(), 1);
+}
+
+#[test]
 fn for_a_while_after_a_restart_others_are_granted_what_nobody_has_begun() {
     let (mut desk, run, grant) = a_worker_with_six_trials();
     desk.restart();
