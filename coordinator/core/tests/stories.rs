@@ -415,7 +415,7 @@ fn what_took_a_worker_down_is_kept_alone_or_not_at_all() {
 
     let (mut desk, run, suspect) = a_second_worker_with_it();
     let other = Held { lease: LeaseId(suspect.lease.0 - 1), range: TrialRange::new(30, 32), ..held(&suspect, 0) };
-    desk.come_back(3, 5, vec![other.clone(), held(&suspect, 0)]);
+    desk.come_back(3, 5, vec![held(&suspect, 0), other.clone()]);
     assert_eq!(revoked(&desk.told(3)), [suspect.lease]);
     assert_eq!(desk.core.roster()[&worker(3)].leases, [other.lease]);
     assert_eq!(desk.core.backlog(&run).unwrap().suspects.len(), 1);
