@@ -150,6 +150,14 @@ impl RangeSet {
         pieces.map(cut).filter(|piece| !piece.is_empty())
     }
 
+    /// Takes up to `most` trials from the back, all of one range.
+    pub fn take_back(&mut self, most: u64) -> Option<TrialRange> {
+        let last = self.iter().next_back()?;
+        let taken = TrialRange::new(last.start.max(last.end.saturating_sub(most)), last.end);
+        self.remove(taken);
+        Some(taken)
+    }
+
     /// Whether every trial of `range` is in the set.
     pub fn contains(&self, range: TrialRange) -> bool {
         range.is_empty()
@@ -191,7 +199,8 @@ mod tests {
                         trials.retain(|t| !(range.start..range.end).contains(t));
                     }
                     1 if words[3].is_multiple_of(4) => {
-                        if let Some(taken) = ranges.take_front(3) {
+                        let taken = if words[1].is_multiple_of(2) { ranges.take_front(3) } else { ranges.take_back(3) };
+                        if let Some(taken) = taken {
                             (taken.start..taken.end).for_each(|t| assert!(trials.remove(&t)));
                         }
                     }
