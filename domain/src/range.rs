@@ -164,6 +164,17 @@ impl RangeSet {
             || self.ends_by_start.range(..=range.start).next_back().is_some_and(|(_, end)| *end >= range.end)
     }
 
+    /// The trials of `range` that are not in the set, in order.
+    pub fn gaps(&self, range: TrialRange) -> RangeSet {
+        let mut gaps = RangeSet::new();
+        gaps.insert(range);
+        let from = self.ends_by_start.range(..=range.start).next_back().map_or(range.start, |(start, _)| *start);
+        if !range.is_empty() {
+            self.ends_by_start.range(from..range.end).for_each(|(s, e)| gaps.remove(TrialRange::new(*s, *e)));
+        }
+        gaps
+    }
+
     /// Whether any trial of `range` is in the set.
     pub fn overlaps(&self, range: TrialRange) -> bool {
         !range.is_empty()

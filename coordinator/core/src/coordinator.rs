@@ -34,7 +34,13 @@ pub struct Coordinator {
     refused_reports: u64,
     /// Until then workers of before the restart may come back with what they hold.
     returning_until_mono_ms: u64,
+    /// Slots of the workers that offer a run, as far as asked since the roster changed last.
+    slots: BTreeMap<RunId, u64>,
+    stragglers_sought_mono_ms: u64,
 }
+
+/// How often stragglers are looked for, in milliseconds: each time all leases are.
+const STRAGGLERS_EVERY_MS: u64 = 50;
 
 impl Coordinator {
     /// A coordinator that has just restarted with these records; a new one has none. `epoch` is higher at each restart,
@@ -55,12 +61,14 @@ impl Coordinator {
             wire_length,
             runs,
             roster: Roster::new(),
-            leases: Leases::new(),
+            leases: Leases::default(),
             backlogs: BTreeMap::new(),
             next_lease: u64::from(epoch) << 40,
             served: 0,
             refused_reports: 0,
             returning_until_mono_ms: 0,
+            slots: BTreeMap::new(),
+            stragglers_sought_mono_ms: 0,
         };
         let open: Vec<RunId> =
             coordinator.runs.iter().filter(|run| is_live(&run.phase)).map(|r| r.id.clone()).collect();
@@ -76,10 +84,16 @@ impl Coordinator {
     /// Takes one event. The only way in.
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Effects {
         let mut effects = Effects::default();
+        if !matches!(event, Event::Reported { .. } | Event::Heartbeat { .. }) {
+            self.slots.clear(); // who is here and takes grants may be about to change
+        }
         match event {
             Event::WorkerJoined { worker, hello } => self.worker_joined(now, worker, hello, &mut effects),
             Event::WorkerLeft { worker } => self.worker_left(now, worker, AttemptOutcome::Lost, &mut effects),
-            Event::Heartbeat { worker } => self.heard(now, worker),
+            Event::Heartbeat { worker } => {
+                self.heard(now, worker);
+                return effects; // nothing that could be handed out has changed
+            }
             Event::Leaving { worker } => {
                 self.heard(now, worker);
                 if let Some(leaving) = self.roster.get_mut(&worker) {
@@ -115,9 +129,15 @@ impl Coordinator {
     pub fn next_wakeup(&self) -> Option<u64> {
         let silences = self.roster.values().map(|worker| worker.heard_mono_ms + self.limits.silence_ms_max);
         let walls = self.backlogs.iter().filter_map(|(id, backlog)| self.wall_mono_ms(id, backlog));
-        let stragglers = self.leases.values().map(|lease| lease.granted_mono_ms + self.limits.straggler_ms_min);
+        // The oldest lease has the lowest id. One that was taken up again after a restart is younger than it looks, and hides
+        // stragglers behind it for as long as it is young itself.
+        let oldest = self.leases.values().next();
+        let stragglers = oldest.map(|lease| {
+            let late = lease.granted_mono_ms + self.limits.straggler_ms_min;
+            late.max(self.stragglers_sought_mono_ms + STRAGGLERS_EVERY_MS)
+        });
         let idle = self.roster.values().any(|w| w.leases.is_empty() && !w.leaving);
-        silences.chain(walls).chain(stragglers.filter(|_| idle)).min()
+        silences.chain(walls).chain(stragglers.into_iter().filter(|_| idle)).min()
     }
 
     /// The runs.
@@ -149,11 +169,9 @@ impl Coordinator {
     pub fn view(&self, id: &RunId, now: Timestamp) -> Option<RunView> {
         let run = self.runs.get(id)?;
         let backlog = self.backlogs.get(id);
-        let mut workers: Vec<WorkerId> = self.leases.values().filter(|l| l.run == *id).map(|l| l.worker).collect();
-        workers.sort_unstable();
-        workers.dedup();
+        let workers = self.leases.workers(id);
         let (state, reason) = match &run.phase {
-            Phase::Open if !workers.is_empty() => (ViewState::Running, String::new()),
+            Phase::Open if workers > 0 => (ViewState::Running, String::new()),
             Phase::Open => (ViewState::Waiting, self.why_waiting(run)),
             Phase::Ending(reason) => (ViewState::Finishing, reason.to_string()),
             Phase::Finished(reason @ Reason::Cancelled) => (ViewState::Cancelled, reason.to_string()),
@@ -177,7 +195,7 @@ impl Coordinator {
             best: run.best,
             folder: run.folder.clone(),
             elapsed_ms: backlog.map_or(0, |b| b.until_mono_ms.unwrap_or(now.mono_ms).saturating_sub(b.since_mono_ms)),
-            workers: workers.len() as u32,
+            workers: workers as u32,
             bytes_down: run.bytes_down,
             bytes_up: run.bytes_up,
             disagreements: run.disagreements,
@@ -234,10 +252,10 @@ impl Coordinator {
 
     /// Ends the earlier session of a process that is back before its end was noticed. Nobody died: what it held is open
     /// again as it was, and given as it stood.
-    fn supersede(&mut self, instance: u64, effects: &mut Effects) -> Leases {
+    fn supersede(&mut self, instance: u64, effects: &mut Effects) -> BTreeMap<LeaseId, Lease> {
         let is_same = |worker: &Worker| instance != 0 && worker.hello.instance == instance;
         let Some(earlier) = self.roster.iter().find(|(_, w)| is_same(w)).map(|(id, _)| *id) else {
-            return Leases::new();
+            return BTreeMap::new();
         };
         effects.send(earlier, Message::Dismiss { reason: "it has come back in another session".to_owned() });
         let held = self.roster[&earlier].leases.clone();
@@ -249,7 +267,14 @@ impl Coordinator {
 
     /// Makes leases of what a worker still holds, under their old names, as far as nobody else has its trials; it goes on
     /// with them. It is told of those that it holds in vain.
-    fn resume_leases(&mut self, now: Timestamp, id: WorkerId, held: Vec<Held>, before: &Leases, effects: &mut Effects) {
+    fn resume_leases(
+        &mut self,
+        now: Timestamp,
+        id: WorkerId,
+        held: Vec<Held>,
+        before: &BTreeMap<LeaseId, Lease>,
+        effects: &mut Effects,
+    ) {
         let most = self.roster[&id].hello.slots as usize * self.limits.leases_per_slot;
         let alone = held.len() == 1;
         let mut revoked = Vec::new();
@@ -293,7 +318,7 @@ impl Coordinator {
         now: Timestamp,
         worker: WorkerId,
         held: &Held,
-        before: &Leases,
+        before: &BTreeMap<LeaseId, Lease>,
         alone: bool,
     ) -> Option<Lease> {
         let run = self.runs.get(&held.run)?;
@@ -508,12 +533,7 @@ impl Coordinator {
             self.refused_reports += 1;
             return self.release_from(id, report.lease);
         }
-        let fresh: Vec<TrialRange> = {
-            let mut fresh = RangeSet::new();
-            fresh.insert(report.range.intersection(run.scope()));
-            run.done.within(report.range).for_each(|done| fresh.remove(done));
-            fresh.iter().collect()
-        };
+        let fresh: Vec<TrialRange> = run.done.gaps(report.range.intersection(run.scope())).iter().collect();
         let lease = self.leases.get_mut(&report.lease);
         let attempt = Attempt {
             range: lease.as_ref().filter(|_| report.range.is_empty()).map_or(report.range, |l| l.range),
@@ -562,6 +582,7 @@ impl Coordinator {
             let reason = format!("its last {} reports brought nothing", self.limits.reports_idle_max);
             effects.send(id, Message::Dismiss { reason });
             self.worker_left(now, id, AttemptOutcome::Lost, effects);
+            self.slots.clear();
         }
     }
 
@@ -741,7 +762,11 @@ impl Coordinator {
 
     /// Takes a run back from every worker.
     fn withdraw(&mut self, id: &RunId, effects: &mut Effects) {
-        let held: Vec<LeaseId> = self.leases.iter().filter(|(_, l)| l.run == *id).map(|(lease, _)| *lease).collect();
+        let held: Vec<LeaseId> = if self.leases.workers(id) == 0 {
+            Vec::new()
+        } else {
+            self.leases.iter().filter(|(_, l)| l.run == *id).map(|(lease, _)| *lease).collect()
+        };
         for lease in held {
             let lease_was = self.leases.remove(&lease).expect("it was listed a line ago");
             if let Some(worker) = self.roster.get_mut(&lease_was.worker) {
@@ -839,6 +864,9 @@ impl Coordinator {
             let (range, deaths) = self.take_shard(now, worker, &run);
             self.lend(now, worker, &run, range, deaths, None, effects);
         }
+        if now.mono_ms < self.stragglers_sought_mono_ms + STRAGGLERS_EVERY_MS {
+            return;
+        }
         while let Some((worker, straggler)) = self.straggler(now) {
             let lease = &self.leases[&straggler];
             let (run, range, deaths) = (lease.run.clone(), lease.range, lease.deaths);
@@ -848,8 +876,9 @@ impl Coordinator {
 
     fn take_shard(&mut self, now: Timestamp, worker: WorkerId, run_id: &RunId) -> (TrialRange, u32) {
         let run = self.runs.get(run_id).expect("it was chosen");
-        let slots =
-            self.roster.values().filter(|w| !w.leaving && w.offers(run)).map(|w| u64::from(w.hello.slots)).sum();
+        let offered =
+            || self.roster.values().filter(|w| !w.leaving && w.offers(run)).map(|w| u64::from(w.hello.slots)).sum();
+        let slots = *self.slots.entry(run_id.clone()).or_insert_with(offered);
         let backlog = self.backlogs.get_mut(run_id).expect("it was chosen");
         // Suspects go to a worker that holds nothing else, and keep it for themselves once they killed twice.
         if self.roster[&worker].leases.is_empty() && !backlog.suspects.is_empty() {
@@ -867,9 +896,14 @@ impl Coordinator {
     }
 
     /// A lease that takes much longer than expected, and an idle worker that could evaluate the same trials.
-    fn straggler(&self, now: Timestamp) -> Option<(WorkerId, LeaseId)> {
+    fn straggler(&mut self, now: Timestamp) -> Option<(WorkerId, LeaseId)> {
         let mut idle = self.roster.iter().filter(|(_, w)| w.leases.is_empty() && !w.leaving).peekable();
         idle.peek()?;
+        let is_old = |lease: &Lease| lease.granted_mono_ms + self.limits.straggler_ms_min <= now.mono_ms;
+        if !self.leases.values().next().is_some_and(is_old) {
+            return None;
+        }
+        self.stragglers_sought_mono_ms = now.mono_ms;
         let late = |lease: &Lease| {
             // Its trials may be scored already, by a twin that is gone; the run may even be in another generation.
             let Some(run) = self.runs.get(&lease.run) else { return false };
@@ -881,7 +915,7 @@ impl Coordinator {
                 .max(self.limits.straggler_ms_min as f64);
             lease.twin.is_none() && lease.deaths == 0 && (now.mono_ms - lease.granted_mono_ms) as f64 >= patience
         };
-        let (id, lease) = self.leases.iter().find(|(_, lease)| late(lease))?;
+        let (id, lease) = self.leases.iter().take_while(|(_, lease)| is_old(lease)).find(|(_, lease)| late(lease))?;
         let run = self.runs.get(&lease.run)?;
         let (worker, _) = idle.find(|(_, worker)| worker.offers(run))?;
         Some((*worker, *id))
@@ -945,10 +979,7 @@ impl Coordinator {
 
 /// What is open of a range of a run's trials.
 fn open_of(run: &Run, range: TrialRange) -> RangeSet {
-    let mut open = RangeSet::new();
-    open.insert(range.intersection(run.scope()));
-    run.done.iter().for_each(|done| open.remove(done));
-    open
+    run.done.gaps(range.intersection(run.scope()))
 }
 
 /// Whether the coordinator has anything left to do for a run in this phase.

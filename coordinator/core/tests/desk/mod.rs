@@ -61,7 +61,7 @@ pub(crate) fn outcomes_but(range: TrialRange, failed: u64) -> Outcomes {
     outcomes
 }
 
-fn pipeline() -> PipelineDescription {
+pub(crate) fn pipeline() -> PipelineDescription {
     PipelineDescription {
         name: "walk".into(),
         version: 1,
