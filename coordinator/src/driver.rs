@@ -10,13 +10,13 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tonic::Status;
 use tumble_core::{
-    Coordinator, Effects, Event, Hello, Message, Outgoing, Phase, Record, Refusal, ReplayError, RequestId, RunId,
-    RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
+    Coordinator, DIFFERENCES_NAMED_MAX, Effects, Event, Hello, Message, Outgoing, Phase, Record, Refusal, ReplayError,
+    RequestId, RunId, RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
 };
 use tumble_domain::{Outcomes, TrialRange};
 
 use crate::audit;
-use crate::bounds::{Room, TURN_EVENTS_MAX};
+use crate::bounds::{COMPARISONS_MAX, Room, TURN_EVENTS_MAX};
 use crate::compare::Comparison;
 use crate::folder::{self, Folders};
 use crate::journal::{Journal, JournalError};
@@ -98,6 +98,8 @@ pub(crate) struct Driver {
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     watched: BTreeMap<RunId, watch::Sender<RunView>>,
     next_request: u64,
+    /// Comparisons that the tables' thread has yet to make.
+    comparing: usize,
     started: Instant,
 }
 
@@ -149,6 +151,7 @@ impl Driver {
             waiting: BTreeMap::new(),
             watched: BTreeMap::new(),
             next_request: 0,
+            comparing: 0,
             started,
         })
     }
@@ -280,7 +283,10 @@ impl Driver {
                 events.push_back(Event::PartWritten { run, part, rows, bytes });
             }
             Input::Written(Ok(Done::Complete { run })) => events.push_back(Event::TablesCompleted { run }),
-            Input::Written(Ok(Done::Compared(found))) => events.push_back(compared(found)),
+            Input::Written(Ok(Done::Compared(found))) => {
+                self.comparing -= 1;
+                events.push_back(self.compared(found));
+            }
             Input::Written(Err(error)) => return Err(error.into()),
             Input::Lost(lost) => return Err(JournalError::Lost(lost).into()),
             Input::Stop => return Ok(true),
@@ -407,7 +413,7 @@ impl Driver {
     /// Compares a second evaluation with what the journal has of it, and has the rest compared with the parts that took it
     /// from there.
     fn compare(
-        &self,
+        &mut self,
         mut found: Comparison,
         known: &[TrialRange],
         first_trial: u64,
@@ -427,11 +433,37 @@ impl Driver {
         // What this very report recorded stands in the journal; the rest of it was written before.
         let written: Vec<TrialRange> = written.iter().collect();
         if written.is_empty() {
-            events.push_back(compared(found));
+            events.push_back(self.compared(found));
+        } else if self.comparing >= COMPARISONS_MAX {
+            tracing::warn!(run = %found.run, "more trials came twice than can be compared; some of them are not");
+            events.push_back(self.compared(found));
         } else {
-            self.start(Job::Compare { tables: RunTables::of(run), found, written, first_trial, second });
+            let tables = RunTables::of(run);
+            self.comparing += 1;
+            self.start(Job::Compare { tables, found, written, first_trial, second });
         }
         Ok(())
+    }
+
+    /// A second evaluation is compared: what was found is said at once, for no one may look at the tables for days.
+    fn compared(&self, found: Comparison) -> Event {
+        let Comparison { run, attempt, differing, named } = found;
+        let said = self.core.runs().get(&run).map_or(0, |run| run.differing.len());
+        for difference in named.iter().take(DIFFERENCES_NAMED_MAX.saturating_sub(said)) {
+            tracing::error!(
+                %run,
+                worker = attempt.worker,
+                "trial {} differs when it is evaluated again: `{}` was recorded as {} and came back as {}",
+                difference.trial,
+                difference.column,
+                difference.recorded,
+                difference.again
+            );
+        }
+        if differing > 0 {
+            tracing::error!(%run, worker = attempt.worker, "{differing} trials of a report differ in all");
+        }
+        Event::Compared { run, attempt, differing, named }
     }
 
     /// Shows every watched run as it is now, and forgets those that nobody watches.
@@ -448,26 +480,6 @@ impl Driver {
             sender.receiver_count() > 0
         });
     }
-}
-
-/// A second evaluation is compared: what was found is said at once, for no one may look at the tables for days.
-fn compared(found: Comparison) -> Event {
-    let Comparison { run, attempt, differing, named } = found;
-    for difference in &named {
-        tracing::error!(
-            %run,
-            worker = attempt.worker,
-            "trial {} differs when it is evaluated again: `{}` was recorded as {} and came back as {}",
-            difference.trial,
-            difference.column,
-            difference.recorded,
-            difference.again
-        );
-    }
-    if differing > named.len() as u64 {
-        tracing::error!(%run, worker = attempt.worker, "{differing} trials of one report differ in all");
-    }
-    Event::Compared { run, attempt, differing, named }
 }
 
 /// A run whose journal can be tidied after this record, and whether it is finished.
