@@ -599,6 +599,7 @@ mod tests {
             }),
         };
         let spec = RunSpec {
+            code: None,
             name: "walk".into(),
             pipeline: "walk".into(),
             seed: Seed(1),
@@ -717,6 +718,7 @@ mod tests {
             stop: StopRule::default(),
         };
         let spec = RunSpec {
+            code: None,
             name: "walk".into(),
             pipeline: "walk".into(),
             seed: Seed(5),
