@@ -234,7 +234,7 @@ fn a_program_that_outlasts_its_limit_is_killed_with_all_that_it_started() {
 
 #[test]
 fn a_program_that_floods_its_output_takes_no_memory_and_its_answer_is_found() {
-    let script = "#!/bin/sh\nyes 'a line that says nothing, again and again, for as long as anyone listens' | head -c 100000000\necho '{\"y\": 7}'\n";
+    let script = "#!/bin/sh\nyes 'a line that says nothing, again and again, for as long as anyone listens' | head -c 100000000\necho\necho '{\"y\": 7}'\n";
     let place = place_with("floods.sh", script);
     place.file("run-file.toml", &over("[1]", "command = [\"./floods.sh\"]"));
     let coordinator = Coordinator::start(&place, "127.0.0.1:0");
