@@ -2,11 +2,12 @@
 //!
 //! The way of a file: [`parse`] reads the text into a tree of values with their places (`tree`), lays the points of a file
 //! into it (`points`), types it (`typed`), finds out what it means (`meant`, `evolve`, `axes`, `conditions`, `sweep`, `stopping`), and
-//! gives either the run or every problem at once.
+//! gives either the run or every problem at once. A run of the user's own code says itself what it takes and gives (`program`).
 //! [`canonical`] writes a run back, and [`summary`] says how large it is. This room knows pipelines by their
 //! descriptions alone: the caller passes those it has.
 
 mod axes;
+mod bytes;
 mod canonical;
 mod conditions;
 mod duration;
@@ -15,6 +16,7 @@ mod keys;
 mod meant;
 mod points;
 mod problem;
+mod program;
 mod settings;
 mod shape;
 mod stopping;
@@ -26,12 +28,14 @@ mod words;
 
 use tumble_domain::{PipelineDescription, RunSpec};
 
+pub use bytes::{BytesError, parse_bytes};
 pub use canonical::canonical;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use keys::{KEYS, Key};
 pub use meant::RESERVED_COLUMNS;
 pub use points::{POINTS_BYTES_MAX, Points, ReadPoints};
 pub use problem::{Place, Problem, Problems};
+pub use program::open_pipelines;
 pub use shape::{Branch, Column, ColumnKind, Rung, Shape, summary};
 
 use problem::Notes;

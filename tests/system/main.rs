@@ -15,6 +15,7 @@ mod memory;
 mod mistakes;
 mod network;
 mod ownership;
+mod program;
 mod safety;
 mod shown;
 mod stopping;

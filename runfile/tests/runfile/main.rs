@@ -5,6 +5,7 @@ mod fakes;
 mod meaning;
 mod points;
 mod problems;
+mod program;
 mod round_trip;
 mod shape;
 mod stopping;
