@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Cancel(RunNameArgs),
     /// Let a run that was stopped by its wall limit go on.
     Resume(RunNameArgs),
+    /// Give a complete run more replicates, points or generations, keeping every row that it has.
+    Extend(ExtendArgs),
     /// Show the results in a run's folder: the summary and a plot.
     Show(ShowArgs),
     /// Evaluate a sample of a run's trials again, here, and compare bit for bit; exit code 6 if any differs.
@@ -111,6 +113,38 @@ pub(crate) struct RunArgs {
     /// Complete the run in `--out` that was stopped or killed.
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
+
+    /// How much memory strategies may need in all, as `16G`; by default what the machine or its cgroup has.
+    #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]
+    pub(crate) memory: Option<u64>,
+}
+
+/// Give a complete run more replicates, points or generations, keeping every row that it has.
+///
+/// The tables are those of the longer run begun anew, and no trial that the run has is evaluated again. What can grow:
+/// `replicates` and the points of a sweep (`--set sweep.points=2000` where the design samples and is no latin-hypercube;
+/// rows at the end of a list; values at the end of a grid's first axis), and `evolve.generations` (or
+/// `evolve.stop.evaluations`) of an evolution. Whatever would change a row that is there is refused, and so is a run that
+/// stopped before its end.
+///
+/// The longer run grows in the folder `DIR.extending` and takes the old one's place when it is complete. If it is stopped
+/// or killed, `tumble extend DIR` goes on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExtendArgs {
+    /// The run's folder.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+
+    /// The run file of the longer run; by default the run's own, with what `--set` says.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+
+    /// How many worker processes; by default one for each core that this process may use.
+    #[arg(long, env = "TUMBLE_WORKERS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) workers: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) file_args: FileArgs,
 
     /// How much memory strategies may need in all, as `16G`; by default what the machine or its cgroup has.
     #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]
@@ -173,6 +207,18 @@ pub(crate) struct CoordinatorArgs {
     /// How much memory strategies may need together, as `16G`; by default what the machine or its cgroup has.
     #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]
     pub(crate) memory: Option<u64>,
+
+    /// A coordinator that could not renew its hold on the state folder for so long stops, and another may take over.
+    #[arg(long, default_value = "15s", value_parser = parse_lease, env = "TUMBLE_LEASE")]
+    pub(crate) lease: Duration,
+
+    /// Use no locks of the state folder's file system, where it has none that work: the lease alone keeps others out.
+    #[arg(long)]
+    pub(crate) no_file_locks: bool,
+
+    /// What this host is called in the owner file, instead of its host name.
+    #[arg(long, value_name = "NAME", env = "TUMBLE_HOST_NAME", hide = true)]
+    pub(crate) host_name: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -271,6 +317,11 @@ pub(crate) struct ReplayArgs {
     /// Which trial: its number in the column `trial`.
     #[arg(long)]
     pub(crate) trial: u64,
+
+    /// Write what happens on the way, step by step, into this file (`.parquet` or `.csv`), for a pipeline that can tell
+    /// more than metrics (`tumble pipelines NAME` says what), or a trial that is an evolution.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) trace: Option<PathBuf>,
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {
@@ -292,6 +343,12 @@ fn parse_override(text: &str) -> Result<Override, String> {
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
     tumble_runfile::parse_duration(text).map_err(|error| error.to_string())
+}
+
+fn parse_lease(text: &str) -> Result<Duration, String> {
+    let lease = parse_duration(text)?;
+    let sensible = Duration::from_secs(1)..=Duration::from_secs(3600);
+    sensible.contains(&lease).then_some(lease).ok_or_else(|| "expected from `1s` to `1h`".to_owned())
 }
 
 /// Where a coordinator keeps its state unless told otherwise: the folder that the XDG base directory specification names

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use common::{bowl, outcomes, submission};
 use tumble_coordinator::journal::Journal;
 use tumble_core::{
-    Coordinator, Event, Grant, Hello, Limits, Message, Record, Report, RequestId, RunId, RunRecord, Submission,
-    TableWork, Timestamp, WorkerId,
+    Attempt, AttemptOutcome, Coordinator, Difference, Event, Grant, Hello, Limits, Message, Record, Report, RequestId,
+    RunId, RunRecord, Submission, TableWork, Timestamp, WorkerId,
 };
 use tumble_domain::TrialRange;
 
@@ -104,6 +104,25 @@ impl World {
         }
     }
 
+    /// A second evaluation of a trial has been compared, and differs.
+    fn compare(&mut self, run: &RunId, trial: u64) {
+        let attempt = Attempt {
+            range: TrialRange::new(trial, trial + 1),
+            attempt: 1,
+            worker: "somewhere/2".into(),
+            host: "somewhere".into(),
+            granted_unix_ms: 1_700_000_000_000,
+            ended_unix_ms: 1_700_000_000_500,
+            evaluate_ms: 0.25,
+            outcome: AttemptOutcome::Duplicate,
+            bytes_down: 0,
+            bytes_up: 100,
+        };
+        let (column, recorded, again) = ("height".into(), "0.5".into(), "0.25".into());
+        let named = vec![Difference { trial, column, recorded, again }];
+        self.event(Event::Compared { run: run.clone(), attempt: Box::new(attempt), differing: 1, named });
+    }
+
     /// Answers what the tables were asked for, as far as `wanted` says.
     fn write(&mut self, wanted: impl Fn(&TableWork) -> bool) {
         while let Some(position) = self.work.iter().position(&wanted) {
@@ -149,7 +168,8 @@ fn main() {
     world.event(Event::WorkerLeft { worker: WorkerId(1) });
     world.join(2);
     world.evaluate(&swept, 4096);
-    world.event(Event::Compared { run: swept.clone(), differing: vec![7, 4097] });
+    world.compare(&swept, 7);
+    world.compare(&swept, 4097);
     world.mono_ms += 3_600_000;
     world.event(Event::Heartbeat { worker: WorkerId(2) });
     world.event(Event::Tick);

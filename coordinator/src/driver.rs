@@ -8,23 +8,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tonic::Status;
 use tumble_core::{
     Coordinator, Effects, Event, Hello, Message, Outgoing, Phase, Record, Refusal, ReplayError, RequestId, RunId,
     RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
 };
 use tumble_domain::{Outcomes, TrialRange};
-use tumble_proto::v1;
 
 use crate::audit;
+use crate::bounds::{Room, TURN_EVENTS_MAX};
+use crate::compare::Comparison;
 use crate::folder::{self, Folders};
 use crate::journal::{Journal, JournalError};
+use crate::outbox::{NotTaken, Outbox};
 use crate::outlet::{Done, Job, RunTables};
+use crate::owner::Lost;
 use crate::wire;
 
-/// Inputs that may wait for the driver; senders wait beyond that.
-pub(crate) const QUEUE_MAX: usize = 1024;
-/// The most inputs that share one commit.
-const TURN_EVENTS_MAX: usize = 256;
 /// The driver looks around at least this often, and never more often than the second when only time passes.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 const LOOK_AROUND_MIN: Duration = Duration::from_millis(50);
@@ -32,7 +32,9 @@ const LOOK_AROUND_MIN: Duration = Duration::from_millis(50);
 /// What reaches the driver.
 pub(crate) enum Input {
     /// A worker has said hello; messages to it go into `outbox`.
-    Joined { worker: WorkerId, hello: Hello, outbox: mpsc::UnboundedSender<v1::ToWorker> },
+    Joined { worker: WorkerId, hello: Hello, outbox: Outbox },
+    /// A worker has said something else; it takes room until it is dealt with.
+    FromWorker { event: Event, room: Room },
     /// Something else has happened.
     Event(Event),
     /// A client submits.
@@ -47,6 +49,8 @@ pub(crate) enum Input {
     List { reply: oneshot::Sender<Listing> },
     /// A table is written, or could not be.
     Written(Result<Done, tumble_tables::TableError>),
+    /// The state folder is not ours any more.
+    Lost(Lost),
     /// The process is leaving.
     Stop,
 }
@@ -88,7 +92,9 @@ pub(crate) struct Driver {
     journal: Journal,
     inputs: mpsc::Receiver<Input>,
     jobs: std::sync::mpsc::Sender<Job>,
-    outboxes: BTreeMap<WorkerId, mpsc::UnboundedSender<v1::ToWorker>>,
+    outboxes: BTreeMap<WorkerId, Outbox>,
+    /// What the messages of this turn take until they are durable.
+    rooms: Vec<Room>,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     watched: BTreeMap<RunId, watch::Sender<RunView>>,
     next_request: u64,
@@ -139,6 +145,7 @@ impl Driver {
             inputs,
             jobs,
             outboxes: BTreeMap::new(),
+            rooms: Vec::new(),
             waiting: BTreeMap::new(),
             watched: BTreeMap::new(),
             next_request: 0,
@@ -200,6 +207,7 @@ impl Driver {
                 None => {}
             }
         }
+        self.rooms.clear();
         self.publish(now);
         Ok(())
     }
@@ -223,13 +231,17 @@ impl Driver {
                 self.outboxes.insert(worker, outbox);
                 events.push_back(Event::WorkerJoined { worker, hello });
             }
-            Input::Event(event) => {
-                if let Event::WorkerLeft { worker } = &event {
-                    self.outboxes.remove(worker);
-                }
+            Input::FromWorker { event, room } => {
+                self.rooms.push(room);
                 if let Event::Drifted { worker, run, generation } = &event {
                     let name = self.core.roster().get(worker).map(tumble_core::Worker::name).unwrap_or_default();
                     tracing::warn!(worker = name, %run, generation, "a worker's replica of the strategy had drifted");
+                }
+                events.push_back(event);
+            }
+            Input::Event(event) => {
+                if let Event::WorkerLeft { worker } = &event {
+                    self.outboxes.remove(worker);
                 }
                 events.push_back(event);
             }
@@ -268,7 +280,9 @@ impl Driver {
                 events.push_back(Event::PartWritten { run, part, rows, bytes });
             }
             Input::Written(Ok(Done::Complete { run })) => events.push_back(Event::TablesCompleted { run }),
+            Input::Written(Ok(Done::Compared(found))) => events.push_back(compared(found)),
             Input::Written(Err(error)) => return Err(error.into()),
+            Input::Lost(lost) => return Err(JournalError::Lost(lost).into()),
             Input::Stop => return Ok(true),
         }
         Ok(false)
@@ -297,14 +311,19 @@ impl Driver {
         for (worker, message) in outgoing.messages {
             if let Message::Dismiss { reason } = &message {
                 tracing::warn!(worker = worker.0, reason, "a worker is dismissed");
-                // Dropping the outbox ends the stream.
-                self.outboxes.remove(&worker);
+                if let Some(outbox) = self.outboxes.remove(&worker) {
+                    outbox.close(Status::aborted(reason));
+                }
             }
             let Some(outbox) = self.outboxes.get(&worker) else { continue };
-            for piece in wire::to_worker(&message) {
-                if outbox.send(piece).is_err() {
-                    break; // its session is ending; `WorkerLeft` is on its way
-                }
+            let taken = wire::to_worker(&message).into_iter().try_for_each(|piece| outbox.send(piece));
+            // Where its session is over already, `WorkerLeft` is on its way.
+            if taken == Err(NotTaken::Full) {
+                let reason = "it does not read what it is sent";
+                tracing::warn!(worker = worker.0, reason, "a worker is dismissed");
+                outbox.close(Status::aborted(reason));
+                self.outboxes.remove(&worker);
+                events.push_back(Event::WorkerLeft { worker });
             }
         }
         for (worker, reports) in outgoing.acknowledged {
@@ -321,12 +340,9 @@ impl Driver {
             match work {
                 TableWork::Part { run, part, range } => self.start_part(&run, part, range, events)?,
                 TableWork::Complete { run } => self.start_completion(&run)?,
-                TableWork::Compare { run, first_trial, outcomes } => {
-                    let differing = self.compare(&run, first_trial, &outcomes)?;
-                    if !differing.is_empty() {
-                        tracing::error!(%run, trials = ?differing, "two evaluations of the same trials differ");
-                        events.push_back(Event::Compared { run, differing });
-                    }
+                TableWork::Compare { run, attempt, known, first_trial, outcomes } => {
+                    let found = Comparison::new(run, attempt);
+                    self.compare(found, &known, first_trial, outcomes, events)?;
                 }
             }
         }
@@ -388,26 +404,34 @@ impl Driver {
         let _ = self.jobs.send(job);
     }
 
-    /// The trials whose second evaluation differs from the recorded one, as far as the journal still has it: what stands
-    /// in a durable part already is not read back.
-    fn compare(&self, run: &RunId, first_trial: u64, second: &Arc<Outcomes>) -> Result<Vec<u64>, DriveError> {
-        let range = TrialRange::new(first_trial, first_trial + u64::from(second.trials));
-        let mut differing = Vec::new();
-        for (recorded_range, recorded) in self.journal.outcomes(run, range)? {
-            for (offset, trial) in (recorded_range.start..recorded_range.end).enumerate() {
-                let other = (trial - first_trial) as usize;
-                let same_number = |metric: usize| {
-                    let (a, b) = (recorded.value(metric, offset), second.value(metric, other));
-                    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
-                };
-                let same = recorded.status(offset) == second.status(other)
-                    && (0..recorded.metrics.min(second.metrics) as usize).all(same_number);
-                if !same {
-                    differing.push(trial);
-                }
+    /// Compares a second evaluation with what the journal has of it, and has the rest compared with the parts that took it
+    /// from there.
+    fn compare(
+        &self,
+        mut found: Comparison,
+        known: &[TrialRange],
+        first_trial: u64,
+        second: Arc<Outcomes>,
+        events: &mut VecDeque<Event>,
+    ) -> Result<(), DriveError> {
+        let Some(run) = self.core.runs().get(&found.run) else { return Ok(()) };
+        let columns: Vec<String> = run.recorded.metrics.iter().map(|metric| metric.name.clone()).collect();
+        let mut written = tumble_domain::RangeSet::new();
+        for range in known {
+            written.insert(*range);
+            for (piece, recorded) in self.journal.outcomes(&found.run, *range)? {
+                found.look(&columns, piece, &recorded, first_trial, &second);
+                written.remove(piece);
             }
         }
-        Ok(differing)
+        // What this very report recorded stands in the journal; the rest of it was written before.
+        let written: Vec<TrialRange> = written.iter().collect();
+        if written.is_empty() {
+            events.push_back(compared(found));
+        } else {
+            self.start(Job::Compare { tables: RunTables::of(run), found, written, first_trial, second });
+        }
+        Ok(())
     }
 
     /// Shows every watched run as it is now, and forgets those that nobody watches.
@@ -424,6 +448,26 @@ impl Driver {
             sender.receiver_count() > 0
         });
     }
+}
+
+/// A second evaluation is compared: what was found is said at once, for no one may look at the tables for days.
+fn compared(found: Comparison) -> Event {
+    let Comparison { run, attempt, differing, named } = found;
+    for difference in &named {
+        tracing::error!(
+            %run,
+            worker = attempt.worker,
+            "trial {} differs when it is evaluated again: `{}` was recorded as {} and came back as {}",
+            difference.trial,
+            difference.column,
+            difference.recorded,
+            difference.again
+        );
+    }
+    if differing > named.len() as u64 {
+        tracing::error!(%run, worker = attempt.worker, "{differing} trials of one report differ in all");
+    }
+    Event::Compared { run, attempt, differing, named }
 }
 
 /// A run whose journal can be tidied after this record, and whether it is finished.

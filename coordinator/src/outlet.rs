@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::json;
-use tumble_core::{Attempt, GenerationRow, Run, RunId, RunView};
+use tumble_core::{Attempt, Difference, GenerationRow, Run, RunId, RunView};
 use tumble_domain::{
     AxisTarget, Direction, Fitness, Kind, Layout, OnFailure, Outcomes, Plan, RunSpec, Stopping, TrialRange, Value,
     fitness_of,
 };
 use tumble_search::{Design, Space, strategies};
 use tumble_tables::{AxisColumn, Champion, Column, ColumnKind, Metadata, TableError, TrialsPart, TrialsSchema};
+
+use crate::compare::Comparison;
 
 /// What the tables of a run follow from.
 #[derive(Clone)]
@@ -87,6 +89,23 @@ impl RunTables {
         self.folder.join("trials").join(tumble_tables::part_name(part))
     }
 
+    pub(crate) fn trials_folder(&self) -> PathBuf {
+        self.folder.join("trials")
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(crate) fn space(&self) -> Option<&Space> {
+        self.space.as_deref()
+    }
+
+    /// The columns of what workers report of a trial, in the order in which they do.
+    pub(crate) fn reported_columns(&self) -> impl Iterator<Item = &str> {
+        self.spec.plan.reported().into_iter().chain(self.schema.metrics.iter().map(String::as_str))
+    }
+
     fn design(&self) -> Option<Design> {
         let sweep = self.spec.plan.sweep()?;
         Some(Design::try_new(sweep, self.spec.seed).expect("a validated sweep has a design that stands"))
@@ -120,6 +139,19 @@ pub enum Job {
         range: TrialRange,
         /// Their outcomes, in order and complete.
         outcomes: Vec<Outcomes>,
+    },
+    /// Compare a second evaluation with what stands in parts.
+    Compare {
+        /// Of which run.
+        tables: RunTables,
+        /// What is found so far.
+        found: Comparison,
+        /// The trials whose outcomes parts alone have.
+        written: Vec<TrialRange>,
+        /// The first trial of `second`.
+        first_trial: u64,
+        /// The second evaluation.
+        second: Arc<Outcomes>,
     },
     /// Everything else of a run that has ended.
     Complete {
@@ -156,6 +188,8 @@ pub enum Done {
         /// Whose.
         run: RunId,
     },
+    /// A second evaluation is compared.
+    Compared(Comparison),
 }
 
 impl Job {
@@ -176,6 +210,24 @@ impl Job {
                 let folder = tables.folder.join("trials");
                 let receipt = tumble_tables::write_trials_part(&folder, part, &tables.schema, &tables.metadata, &data)?;
                 Ok(Done::Part { run: tables.id, part, rows: receipt.rows, bytes: receipt.bytes })
+            }
+            Job::Compare { tables, mut found, written, first_trial, second } => {
+                let columns: Vec<String> = tables.reported_columns().map(str::to_owned).collect();
+                for range in written {
+                    match tables.read_back(range) {
+                        Ok(pieces) => {
+                            let mut look = |(piece, recorded): &(TrialRange, Outcomes)| {
+                                found.look(&columns, *piece, recorded, first_trial, &second);
+                            };
+                            pieces.iter().for_each(&mut look);
+                        }
+                        // A part that is lost is noticed by who needs it; nothing follows from a comparison.
+                        Err(error) => {
+                            tracing::warn!(run = %tables.id, "trials {range} that came twice cannot be compared: {error}");
+                        }
+                    }
+                }
+                Ok(Done::Compared(found))
             }
             Job::Complete { tables, trials_end, generations, attempts, champion, view } => {
                 all_parts_stand(&tables, trials_end)?;
@@ -326,11 +378,21 @@ fn complete(
         "bytes_down": view.bytes_down,
         "bytes_up": view.bytes_up,
         "disagreements": view.disagreements,
+        "differing": view.differing.iter().map(differing).collect::<Vec<_>>(),
         "resyncs": view.resyncs,
     });
     let mut text = serde_json::to_string_pretty(&summary).expect("a tree of plain values is JSON");
     text.push('\n');
     tumble_tables::write_atomically(&folder.join("summary.json"), |file| file.write_all(text.as_bytes()))
+}
+
+fn differing(difference: &Difference) -> serde_json::Value {
+    json!({
+        "trial": difference.trial,
+        "column": difference.column,
+        "recorded": difference.recorded,
+        "again": difference.again,
+    })
 }
 
 /// The rows that did not score. The view counts what was evaluated, and a run that ends early leaves some of that out of
@@ -385,12 +447,14 @@ fn attempt_row(attempt: Attempt) -> tumble_tables::AttemptRow {
         host: attempt.host,
         granted_at_ms: attempt.granted_unix_ms as i64,
         ended_at_ms: attempt.ended_unix_ms as i64,
-        evaluate_ms: if attempt.outcome == From::Lost { f64::NAN } else { attempt.evaluate_ms },
+        evaluate_ms: if attempt.outcome.is_lost() { f64::NAN } else { attempt.evaluate_ms },
         outcome: match attempt.outcome {
             From::Reported => To::Reported,
             From::Returned => To::Returned,
             From::Lost => To::Lost,
             From::Duplicate => To::Duplicate,
+            From::Expired => To::Expired,
+            From::Disagreed => To::Disagreed,
         },
         bytes_down: attempt.bytes_down,
         bytes_up: attempt.bytes_up,

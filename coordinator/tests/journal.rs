@@ -90,6 +90,7 @@ fn checkpoint(done: Vec<TrialRange>, parts: u64) -> Record {
         bytes_down: 70,
         bytes_up: 80,
         disagreements: 1,
+        differing: Vec::new(),
         resyncs: 1,
     }))
 }

@@ -150,6 +150,14 @@ impl RangeSet {
         Some(taken)
     }
 
+    /// What of the set lies in `range`, in order. It costs what it finds, however many ranges the set is kept as.
+    pub fn within(&self, range: TrialRange) -> impl Iterator<Item = TrialRange> + '_ {
+        let first = self.ends_by_start.range(..=range.start).next_back().map_or(range.start, |(start, _)| *start);
+        let pieces = self.ends_by_start.range(first..range.end.max(first));
+        let cut = move |(start, end): (&u64, &u64)| TrialRange::new(*start, *end).intersection(range);
+        pieces.map(cut).filter(|piece| !piece.is_empty())
+    }
+
     /// Whether every trial of `range` is in the set.
     pub fn contains(&self, range: TrialRange) -> bool {
         range.is_empty()
@@ -204,6 +212,8 @@ mod tests {
                 assert_eq!(ranges.len(), trials.len() as u64);
                 assert!(ranges.iter().flat_map(|r| r.start..r.end).eq(trials.iter().copied()));
                 assert_eq!(ranges.contains(range), (range.start..range.end).all(|t| trials.contains(&t)));
+                let within = ranges.within(range).flat_map(|r| r.start..r.end);
+                assert!(within.eq(trials.range(range.start..range.end).copied()), "{ranges:?} within {range}");
                 assert_eq!(ranges.overlaps(range), (range.start..range.end).any(|t| trials.contains(&t)));
                 let touching = ranges.iter().zip(ranges.iter().skip(1)).any(|(a, b)| a.end >= b.start);
                 assert!(!touching, "pieces that touch are one piece: {ranges:?}");

@@ -58,6 +58,14 @@ impl StateHash {
         half.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
         StateHash(half)
     }
+
+    /// The hash that is written so; `None` for what is not 32 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<StateHash> {
+        let digits: Option<Vec<u8>> = text.chars().map(|digit| digit.to_digit(16).map(|d| d as u8)).collect();
+        let (pairs, []) = digits.as_ref()?.as_chunks::<2>() else { return None };
+        let bytes: Vec<u8> = pairs.iter().map(|[high, low]| high << 4 | low).collect();
+        Some(StateHash(bytes.try_into().ok()?))
+    }
 }
 
 impl fmt::Display for StateHash {

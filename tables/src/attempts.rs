@@ -40,7 +40,7 @@ pub enum AttemptOutcome {
     Returned = 1,
     /// The worker was lost.
     Lost = 2,
-    /// The lease ran out.
+    /// The lease was given up, for the worker had been silent for too long.
     Expired = 3,
     /// Another attempt had reported the same before.
     Duplicate = 4,

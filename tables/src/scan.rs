@@ -1,6 +1,7 @@
 //! Reading tables back, a block of rows at a time: for `tumble show`, for `tumble verify` and for tests.
 
 use std::fs::{self, File};
+use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -145,6 +146,13 @@ pub fn scan_file(path: &Path, columns: &[&str]) -> Scan {
     Scan::over(vec![path.to_owned()], columns)
 }
 
+/// Reads some columns of some rows of one Parquet file: what lies before and behind them is passed over.
+pub fn scan_rows(path: &Path, columns: &[&str], rows: Range<u64>) -> Result<Scan, TableError> {
+    let count = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
+    let batches = open_rows(path, columns, Some((count(rows.start), count(rows.end.saturating_sub(rows.start)))))?;
+    Ok(Scan { open: Some(batches), ..Scan::over(Vec::new(), columns) })
+}
+
 /// Reads a whole column of a trials table.
 pub fn read_column(dir: &Path, column: &str) -> Result<Column, TableError> {
     let mut whole: Option<Column> = None;
@@ -238,6 +246,11 @@ impl Iterator for Batches {
 
 /// Opens a file for reading some of its columns.
 pub(crate) fn open_batches(path: &Path, columns: &[&str]) -> Result<Batches, TableError> {
+    open_rows(path, columns, None)
+}
+
+/// Opens a file for reading some of its columns, and so many rows behind so many others, or all of them.
+fn open_rows(path: &Path, columns: &[&str], rows: Option<(usize, usize)>) -> Result<Batches, TableError> {
     let builder = open(path)?;
     let fields = builder.schema().fields();
     let mut roots = Vec::with_capacity(columns.len());
@@ -255,7 +268,12 @@ pub(crate) fn open_batches(path: &Path, columns: &[&str]) -> Result<Batches, Tab
     read.dedup();
     let places = roots.iter().map(|root| read.partition_point(|r| r < root)).collect();
     let mask = ProjectionMask::roots(builder.parquet_schema(), read);
-    let reader = decode(path, || builder.with_projection(mask).with_batch_size(SCAN_ROWS).build())?;
+    let builder = builder.with_projection(mask).with_batch_size(SCAN_ROWS);
+    let builder = match rows {
+        Some((offset, count)) => builder.with_offset(offset).with_limit(count),
+        None => builder,
+    };
+    let reader = decode(path, || builder.build())?;
     Ok(Batches { path: path.to_owned(), places, reader })
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use tumble_core::{
-    Coordinator, Effects, Event, Message, Outgoing, Phase, Record, Run, RunId, RunRecord, TableWork, Worker,
+    Coordinator, Difference, Effects, Event, Message, Outgoing, Phase, Record, Run, RunId, RunRecord, TableWork, Worker,
 };
 use tumble_domain::{Outcomes, TrialRange};
 
@@ -284,18 +284,16 @@ impl World {
                     });
                     self.add_job(process, Job::Complete { run, completion });
                 }
-                TableWork::Compare { run, first_trial, outcomes } => {
-                    let differing = self.compare(&run, first_trial, &outcomes);
-                    if !differing.is_empty() {
-                        process.inbox.push_front(Event::Compared { run, differing });
-                    }
+                TableWork::Compare { run, attempt, known: _, first_trial, outcomes } => {
+                    let named = self.compare(&run, first_trial, &outcomes);
+                    process.inbox.push_front(Event::Compared { run, attempt, differing: named.len() as u64, named });
                 }
             }
         }
         Ok(())
     }
 
-    fn compare(&self, run: &RunId, first: u64, second: &Outcomes) -> Vec<u64> {
+    fn compare(&self, run: &RunId, first: u64, second: &Outcomes) -> Vec<Difference> {
         let range = TrialRange::new(first, first + u64::from(second.trials));
         let row = |outcomes: &Outcomes, at: u64| {
             let mut row = Rows::default();
@@ -307,7 +305,12 @@ impl World {
             recorded.iter().flat_map(|(range, outcomes)| (range.start..range.end).map(move |t| (range, outcomes, t)));
         trials
             .filter(|(range, outcomes, trial)| row(outcomes, trial - range.start) != row(second, trial - first))
-            .map(|(_, _, trial)| trial)
+            .map(|(_, _, trial)| Difference {
+                trial,
+                column: String::new(),
+                recorded: String::new(),
+                again: String::new(),
+            })
             .collect()
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use tumble_tables::{AttemptOutcome, Column, read_attempts, read_column};
 
 use crate::cases::*;
+use crate::tally::survived;
 use crate::tumble::*;
 
 fn folder_of(view: &Json) -> PathBuf {
@@ -122,6 +123,7 @@ fn a_coordinator_killed_and_started_again_goes_on_with_the_same_workers_and_clie
         assert!(workers.iter_mut().all(|worker| !worker.has_ended()), "the workers are still the first ones");
         let folder = place.path().join("runs").join(&run);
         assert_same(&results(&folder), undisturbed(run_file), "the coordinator was killed twice");
+        survived("`kill -9` of the coordinator", 2);
     }
 }
 

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod clients;
 mod describe;
+mod extend;
 mod processes;
 mod run;
 mod verify;
@@ -33,6 +34,7 @@ pub(crate) fn dispatch(args: Args, output: Output) -> Result<Exit, Failure> {
         Command::Wait(args) => wait_for(clients::wait(args, output)),
         Command::Cancel(args) => wait_for(clients::cancel(args, output)),
         Command::Resume(args) => wait_for(clients::resume(args, output)),
+        Command::Extend(args) => wait_for(extend::extend(args, output)),
         Command::Show(args) => result::show(&args.folder, output).map(|_| Exit::Complete),
         Command::Verify(args) => verify::verify(&args, output),
         Command::Replay(args) => verify::replay(&args, output),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tumble_coordinator::folder::new_run_id;
 use tumble_coordinator::journal::Journal;
-use tumble_coordinator::{Config, Folders, Server};
+use tumble_coordinator::{Config, Folders, OwnerSettings, Server, owner};
 use tumble_core::RunId;
 use tumble_proto::{describe, v1};
 use tumble_runfile::Understood;
@@ -24,7 +24,7 @@ use crate::runfile;
 use crate::signals::{stop_requests, stopped};
 
 /// The state folder within a run's folder while the run is not complete.
-const STATE: &str = ".tumble";
+pub(crate) const STATE: &str = ".tumble";
 
 pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> {
     let (understood, folder, id) = if args.resume { resumed(&args, output)? } else { fresh(&args, output)? };
@@ -33,13 +33,48 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
         output.note(format!("{} is complete already", folder.display()));
         return result::show(&folder, output);
     }
-    let count = args.workers.unwrap_or_else(cores);
+    let local = Local {
+        understood,
+        folder: folder.clone(),
+        id,
+        workers: args.workers.unwrap_or_else(cores),
+        memory: args.memory,
+        go_on: format!("tumble run --resume --out {}", folder.display()),
+    };
+    match carry_out(local, output).await? {
+        Some(view) => {
+            result::show(&folder, output)?;
+            Ok(exit_of(&view))
+        }
+        None => Ok(Exit::Stopped),
+    }
+}
+
+/// A run to carry out on this machine.
+pub(crate) struct Local {
+    pub(crate) understood: Understood,
+    /// Where its tables go, and its state while it is not complete.
+    pub(crate) folder: PathBuf,
+    /// Its id, unless its journal knows it by another already.
+    pub(crate) id: RunId,
+    pub(crate) workers: u32,
+    pub(crate) memory: Option<u64>,
+    /// The command that goes on with it if it is stopped.
+    pub(crate) go_on: String,
+}
+
+/// Carries a run out from where it stands; what is given is how it ended. `None` if it was stopped before, which has been
+/// said then.
+pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1::RunView>, Failure> {
+    let Local { understood, folder, id, workers: count, memory, go_on: resume } = local;
+    let state = folder.join(STATE);
     let asked = stop_requests();
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         state: state.clone(),
+        owner: OwnerSettings::default(),
         folders: Folders::Exactly(folder.clone(), id),
-        limits: memory::limits(args.memory),
+        limits: memory::limits(memory),
     };
     let mut server = Server::start(config).await.map_err(serve_failure)?;
     let mut client = connect_to(&server.client_access).await?;
@@ -54,8 +89,7 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
         let request = v1::RunRequest { run: view.run.clone() };
         view = client.resume(request).await.map_err(refused)?.into_inner();
     }
-    let mut workers =
-        LocalWorkers::start(count, args.memory, &state.join("worker.access"), &state.join("workers.log"))?;
+    let mut workers = LocalWorkers::start(count, memory, &state.join("worker.access"), &state.join("workers.log"))?;
     output.note(format!("{}: {count} workers, tables in {}", view.run, folder.display()));
 
     let mut progress = Progress::new(output);
@@ -67,7 +101,6 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
         () = stopped(asked) => Ok(None),
     };
     progress.end();
-    let resume = format!("tumble run --resume --out {}", folder.display());
     if matches!(ended, Ok(None)) {
         output.note("stopping: workers report what they have finished (once more Ctrl-C stops at once)");
     }
@@ -80,14 +113,13 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
         Some(view) if view.state() != v1::RunState::Suspended => {
             std::fs::remove_dir_all(&state)
                 .map_err(|error| Failure::internal(format!("failed to tidy {}: {error}", state.display())))?;
-            result::show(&folder, output)?;
-            Ok(exit_of(&view))
+            Ok(Some(view))
         }
         suspended => {
             let why = suspended.map_or("interrupted".to_owned(), |view| view.reason);
             let value = serde_json::json!({ "state": "stopped", "reason": why, "folder": folder, "resume": resume });
             output.result(format!("stopped ({why}); go on with\n  {resume}"), || value);
-            Ok(Exit::Stopped)
+            Ok(None)
         }
     }
 }
@@ -101,15 +133,15 @@ fn hint(failure: Failure, resume: &str) -> Failure {
 }
 
 /// Whether coordinator and workers fit on this machine together.
-fn fits(understood: &Understood, args: &RunArgs) -> Result<(), Failure> {
-    memory::check(understood, u64::from(args.workers.unwrap_or_else(cores)), args.memory)
+pub(crate) fn fits(understood: &Understood, workers: u32, memory: Option<u64>) -> Result<(), Failure> {
+    memory::check(understood, u64::from(workers), memory)
 }
 
 /// A run that begins: its folder must not hold anything.
 fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
     let file = args.file.as_deref().expect("clap requires it without --resume");
     let understood = runfile::read(file, &args.file_args.overrides, output)?;
-    fits(&understood, args)?;
+    fits(&understood, args.workers.unwrap_or_else(cores), args.memory)?;
     let id = new_run_id(&understood.spec.name);
     let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&*id.0));
     match std::fs::read_dir(&folder).map(|mut entries| entries.next().is_some()) {
@@ -147,7 +179,9 @@ fn holds_nothing_yet(folder: &Path) -> bool {
     });
     let journal = folder.join(STATE).join("journal.sqlite");
     // Whoever holds the journal is about to record a run in it.
-    let knows_no_run = || !journal.exists() || Journal::open(&journal).is_ok_and(|j| j.is_empty().unwrap_or(false));
+    let is_free = owner::is_free(&folder.join(STATE));
+    let knows_no_run =
+        || !journal.exists() || is_free && Journal::open(&journal).is_ok_and(|j| j.is_empty().unwrap_or(false));
     only_ours && folder.join(STATE).is_dir() && knows_no_run()
 }
 
@@ -179,7 +213,7 @@ fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId
             )));
         }
     }
-    fits(&recorded, args)?;
+    fits(&recorded, args.workers.unwrap_or_else(cores), args.memory)?;
     let folder = std::path::absolute(folder)
         .map_err(|error| Failure::usage(format!("the folder {} cannot be used: {error}", folder.display())))?;
     // The id that the run was submitted under stands in the journal; this one serves if it never was.

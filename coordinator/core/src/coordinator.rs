@@ -12,7 +12,7 @@ use crate::grants;
 use crate::leases::{Backlog, Lease, Leases, Suspect};
 use crate::lessons::Known;
 use crate::limits::Limits;
-use crate::record::{Attempt, AttemptOutcome, Reason, Record, RunRecord};
+use crate::record::{Attempt, AttemptOutcome, Difference, Reason, Record, RunRecord};
 use crate::roster::{Roster, Worker};
 use crate::run::{Phase, Run};
 use crate::runs::{ReplayError, Runs};
@@ -78,7 +78,7 @@ impl Coordinator {
         let mut effects = Effects::default();
         match event {
             Event::WorkerJoined { worker, hello } => self.worker_joined(now, worker, hello, &mut effects),
-            Event::WorkerLeft { worker } => self.worker_left(now, worker, &mut effects),
+            Event::WorkerLeft { worker } => self.worker_left(now, worker, AttemptOutcome::Lost, &mut effects),
             Event::Heartbeat { worker } => self.heard(now, worker),
             Event::Leaving { worker } => {
                 self.heard(now, worker);
@@ -89,7 +89,12 @@ impl Coordinator {
             }
             Event::CannotRun { worker, run, reason } => self.cannot_run(now, worker, run, reason),
             Event::Drifted { worker, run, generation } => self.drifted(now, worker, run, generation, &mut effects),
-            Event::Reported { worker, report } => self.reported(now, worker, report, &mut effects),
+            Event::Reported { worker, report } => {
+                let before = self.scored_trials(&report.run);
+                let run = report.run.clone();
+                self.reported(now, worker, report, &mut effects);
+                self.weigh_report(now, worker, self.scored_trials(&run) != before, &mut effects);
+            }
             Event::Submitted { request, submission } => self.submitted(now, request, *submission, &mut effects),
             Event::CancelRequested { request, run } => self.cancel(now, request, run, &mut effects),
             Event::ResumeRequested { request, run } => self.resume(now, request, run, &mut effects),
@@ -97,10 +102,8 @@ impl Coordinator {
                 self.part_written(&run, part, rows, bytes, &mut effects);
             }
             Event::TablesCompleted { run } => self.tables_completed(now, &run, &mut effects),
-            Event::Compared { run, differing } => {
-                for trial in differing {
-                    self.record(&run, Record::Disagreed { trial }, &mut effects);
-                }
+            Event::Compared { run, attempt, differing, named } => {
+                self.compared(&run, *attempt, differing, named, &mut effects);
             }
             Event::Tick => self.tick(now, &mut effects),
         }
@@ -178,6 +181,7 @@ impl Coordinator {
             bytes_down: run.bytes_down,
             bytes_up: run.bytes_up,
             disagreements: run.disagreements,
+            differing: run.differing.clone(),
             resyncs: run.resyncs,
             parts: run.parts,
         })
@@ -208,7 +212,9 @@ impl Coordinator {
         let (fresh, done_before) = (run.open_trials(), run.done.len());
         // A part may be being written since before a suspension; one at a time.
         let writing = self.backlogs.get(id).is_some_and(|backlog| backlog.writing);
-        let backlog = Backlog { fresh, done_before, writing, since_mono_ms: now.mono_ms, ..Backlog::default() };
+        let comparing = self.backlogs.get(id).map_or(0, |backlog| backlog.comparing);
+        let since_mono_ms = now.mono_ms;
+        let backlog = Backlog { fresh, done_before, writing, comparing, since_mono_ms, ..Backlog::default() };
         self.backlogs.insert(id.clone(), backlog);
     }
 
@@ -378,7 +384,8 @@ impl Coordinator {
         }
     }
 
-    fn worker_left(&mut self, now: Timestamp, id: WorkerId, effects: &mut Effects) {
+    /// A worker is gone; `how` is what becomes of the attempts that it leaves behind.
+    fn worker_left(&mut self, now: Timestamp, id: WorkerId, how: AttemptOutcome, effects: &mut Effects) {
         let Some(worker) = self.roster.remove(&id) else { return };
         for (position, lease_id) in worker.leases.iter().enumerate() {
             let Some(lease) = self.leases.remove(lease_id) else { continue };
@@ -396,7 +403,7 @@ impl Coordinator {
                 granted_unix_ms: lease.granted_unix_ms,
                 ended_unix_ms: now.unix_ms,
                 evaluate_ms: 0.0,
-                outcome: AttemptOutcome::Lost,
+                outcome: how,
                 bytes_down: lease.bytes_down,
                 bytes_up: 0,
             };
@@ -504,7 +511,7 @@ impl Coordinator {
         let fresh: Vec<TrialRange> = {
             let mut fresh = RangeSet::new();
             fresh.insert(report.range.intersection(run.scope()));
-            run.done.iter().for_each(|done| fresh.remove(done));
+            run.done.within(report.range).for_each(|done| fresh.remove(done));
             fresh.iter().collect()
         };
         let lease = self.leases.get_mut(&report.lease);
@@ -529,8 +536,7 @@ impl Coordinator {
             lease.bytes_down = 0;
             lease.heard_unix_ms = now.unix_ms;
         }
-        self.record(&report.run, Record::Attempted(attempt), effects);
-        self.score(&report, &fresh, effects);
+        self.score(&report, attempt, &fresh, effects);
         let backlog = self.backlogs.get_mut(&report.run).expect("an open run has a backlog");
         if !report.range.is_empty() {
             let measured = (report.evaluate_ms / report.range.len() as f64).max(1e-9);
@@ -544,34 +550,66 @@ impl Coordinator {
         self.progress(&report.run, effects);
     }
 
-    /// Records what is new of a report and has the rest compared with what is recorded.
-    fn score(&mut self, report: &Report, fresh: &[TrialRange], effects: &mut Effects) {
+    fn scored_trials(&self, run: &RunId) -> u64 {
+        self.runs.get(run).map_or(0, |run| run.done.len())
+    }
+
+    /// Counts reports that bring nothing: a few are in the nature of things, a flood of them is a worker gone wrong.
+    fn weigh_report(&mut self, now: Timestamp, id: WorkerId, brought: bool, effects: &mut Effects) {
+        let Some(worker) = self.roster.get_mut(&id) else { return };
+        worker.reports_idle = if brought { 0 } else { worker.reports_idle + 1 };
+        if worker.reports_idle > self.limits.reports_idle_max {
+            let reason = format!("its last {} reports brought nothing", self.limits.reports_idle_max);
+            effects.send(id, Message::Dismiss { reason });
+            self.worker_left(now, id, AttemptOutcome::Lost, effects);
+        }
+    }
+
+    /// Records what is new of a report and has the rest compared with what is recorded. How an attempt went that brought
+    /// something for the second time is known when that is compared.
+    fn score(&mut self, report: &Report, attempt: Attempt, fresh: &[TrialRange], effects: &mut Effects) {
         let slice = |range: TrialRange| {
             if range == report.range {
                 return report.outcomes.clone();
             }
             Arc::new(report.outcomes.slice((range.start - report.range.start) as u32, range.len() as u32))
         };
-        let mut compared_to = report.range.start;
-        for range in fresh {
-            self.compare(report, TrialRange::new(compared_to, range.start), slice, effects);
-            self.record(&report.run, Record::Scored { range: *range, outcomes: slice(*range) }, effects);
-            compared_to = range.end;
+        // Trials behind the end of a table that an abort cut short are neither new nor known.
+        let run = self.runs.get(&report.run).expect("the caller has just seen it");
+        let known: Vec<TrialRange> = run.done.within(report.range).collect();
+        if known.is_empty() {
+            self.record(&report.run, Record::Attempted(attempt), effects);
+        } else {
+            self.backlogs.get_mut(&report.run).expect("an open run has a backlog").comparing += 1;
+            effects.work(TableWork::Compare {
+                run: report.run.clone(),
+                attempt: Box::new(attempt),
+                known,
+                first_trial: report.range.start,
+                outcomes: report.outcomes.clone(),
+            });
         }
-        self.compare(report, TrialRange::new(compared_to, report.range.end), slice, effects);
+        for range in fresh {
+            self.record(&report.run, Record::Scored { range: *range, outcomes: slice(*range) }, effects);
+        }
     }
 
-    fn compare(
-        &self,
-        report: &Report,
-        range: TrialRange,
-        slice: impl Fn(TrialRange) -> Arc<Outcomes>,
+    fn compared(
+        &mut self,
+        id: &RunId,
+        attempt: Attempt,
+        differing: u64,
+        named: Vec<Difference>,
         effects: &mut Effects,
     ) {
-        if !range.is_empty() {
-            let outcomes = slice(range);
-            effects.work(TableWork::Compare { run: report.run.clone(), first_trial: range.start, outcomes });
+        let Some(backlog) = self.backlogs.get_mut(id) else { return };
+        backlog.comparing = backlog.comparing.saturating_sub(1);
+        let outcome = if differing > 0 { AttemptOutcome::Disagreed } else { attempt.outcome };
+        self.record(id, Record::Attempted(Attempt { outcome, ..attempt }), effects);
+        if differing > 0 {
+            self.record(id, Record::Disagreed { trials: differing, named }, effects);
         }
+        self.write_tables(id, effects);
     }
 
     // Runs ------------------------------------------------------------------------------------------------------------
@@ -736,7 +774,7 @@ impl Coordinator {
         if let Some((part, range)) = run.part_ready() {
             backlog.writing = true;
             effects.work(TableWork::Part { run: id.clone(), part, range });
-        } else if matches!(run.phase, Phase::Ending(_)) {
+        } else if matches!(run.phase, Phase::Ending(_)) && backlog.comparing == 0 {
             backlog.completing = true;
             effects.work(TableWork::Complete { run: id.clone() });
         }
@@ -778,7 +816,7 @@ impl Coordinator {
         for worker in lost {
             let reason = format!("nothing was heard from it for {} s", self.limits.silence_ms_max / 1000);
             effects.send(worker, Message::Dismiss { reason });
-            self.worker_left(now, worker, effects);
+            self.worker_left(now, worker, AttemptOutcome::Expired, effects);
         }
         // After a restart nothing else would move a run whose trials are all scored.
         let live: Vec<RunId> = self.runs.iter().filter(|run| is_live(&run.phase)).map(|run| run.id.clone()).collect();
@@ -909,7 +947,7 @@ impl Coordinator {
 fn open_of(run: &Run, range: TrialRange) -> RangeSet {
     let mut open = RangeSet::new();
     open.insert(range.intersection(run.scope()));
-    run.done.iter().for_each(|done| open.remove(done));
+    run.done.within(range).for_each(|done| open.remove(done));
     open
 }
 

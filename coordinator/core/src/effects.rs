@@ -7,7 +7,7 @@ use tumble_domain::{Outcomes, TrialRange};
 use tumble_search::StateHash;
 
 use crate::event::{LeaseId, RequestId, RunId, WorkerId};
-use crate::record::RunRecord;
+use crate::record::{Attempt, RunRecord};
 use crate::view::RunView;
 
 /// The effects of one turn. What leaves the process can be had only by making the records durable first.
@@ -207,13 +207,17 @@ pub enum TableWork {
         /// Whose.
         run: RunId,
     },
-    /// Compare a second evaluation with the recorded one; answered by `Compared` if any trial differs.
+    /// Compare a second evaluation with the recorded one; answered by `Compared`, which the attempt waits for.
     Compare {
         /// Whose.
         run: RunId,
-        /// The first trial.
+        /// How it came; how it went is known by then only.
+        attempt: Box<Attempt>,
+        /// The trials that were recorded before.
+        known: Vec<TrialRange>,
+        /// The first trial of `outcomes`.
         first_trial: u64,
-        /// The second evaluation.
+        /// The report, in which those trials are.
         outcomes: Arc<Outcomes>,
     },
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use tumble_domain::{Outcomes, PipelineDescription, RunSpec, TrialRange};
 
+use crate::record::{Attempt, Difference};
+
 /// A moment: milliseconds of a clock that never goes back, for deciding, and of the wall clock, for people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timestamp {
@@ -128,8 +130,12 @@ pub enum Event {
     Compared {
         /// Whose trials.
         run: RunId,
-        /// The trials whose results differ.
-        differing: Vec<u64>,
+        /// How they came, as [`TableWork::Compare`](crate::TableWork::Compare) had it.
+        attempt: Box<Attempt>,
+        /// How many trials differ.
+        differing: u64,
+        /// The first of them, at most [`DIFFERENCES_NAMED_MAX`](crate::DIFFERENCES_NAMED_MAX).
+        named: Vec<Difference>,
     },
     /// Time has passed.
     Tick,

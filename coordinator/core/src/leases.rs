@@ -65,6 +65,8 @@ pub struct Backlog {
     pub writing: bool,
     /// The other tables are being written.
     pub completing: bool,
+    /// Second evaluations that are being compared; the other tables wait for what comes of it.
+    pub comparing: u32,
     /// Why no worker can evaluate it, from the worker that said so last.
     pub refused: Option<String>,
 }

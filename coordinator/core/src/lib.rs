@@ -22,7 +22,10 @@ pub use effects::{Effects, Grant, Message, Outgoing, Refusal, Reply, TableWork};
 pub use event::{Event, Held, Hello, LeaseId, Report, RequestId, RunId, Submission, Timestamp, WorkerId};
 pub use lessons::Known;
 pub use limits::Limits;
-pub use record::{Attempt, AttemptOutcome, Champion, Checkpoint, GenerationRow, Reason, Record, RunRecord};
+pub use record::{
+    Attempt, AttemptOutcome, Champion, Checkpoint, DIFFERENCES_NAMED_MAX, Difference, GenerationRow, Reason, Record,
+    RunRecord,
+};
 pub use roster::Worker;
 pub use run::{Phase, Run};
 pub use runs::{ReplayError, Runs};

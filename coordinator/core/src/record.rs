@@ -76,10 +76,12 @@ pub enum Record {
     },
     /// Goes on after a suspension.
     Resumed,
-    /// Two evaluations of this trial differed.
+    /// Second evaluations of some trials differed from what is recorded.
     Disagreed {
-        /// Which trial.
-        trial: u64,
+        /// How many trials.
+        trials: u64,
+        /// The first of them, at most [`DIFFERENCES_NAMED_MAX`].
+        named: Vec<Difference>,
     },
     /// A worker's replica of the strategy had another state than the strategy: it was caught, and made anew.
     Resynced {
@@ -88,6 +90,22 @@ pub enum Record {
         /// In which generation.
         generation: u32,
     },
+}
+
+/// So many differing trials of a run are named; of more their number alone is kept.
+pub const DIFFERENCES_NAMED_MAX: usize = 10;
+
+/// How two evaluations of one trial differ, in their first column that does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Which trial.
+    pub trial: u64,
+    /// The column of the trials table.
+    pub column: String,
+    /// What is recorded there.
+    pub recorded: String,
+    /// What the other evaluation came to.
+    pub again: String,
 }
 
 /// Why a run ended.
@@ -181,6 +199,8 @@ pub struct Checkpoint {
     pub bytes_up: u64,
     /// Trials whose evaluations differed.
     pub disagreements: u64,
+    /// The first of them.
+    pub differing: Vec<Difference>,
     /// Replicas that drifted.
     pub resyncs: u64,
 }
@@ -220,15 +240,31 @@ pub enum AttemptOutcome {
     Returned = 1,
     /// The worker was lost while it held them.
     Lost = 2,
-    /// They had been recorded from another attempt already; the results were compared.
+    /// They had been recorded from another attempt already, and the results were the same.
     Duplicate = 3,
+    /// The lease was given up, for the worker had been silent for too long.
+    Expired = 4,
+    /// Some of them had been recorded from another attempt already, and the results were not the same.
+    Disagreed = 5,
 }
 
 impl AttemptOutcome {
     /// The outcome with this number, as it is stored.
     pub fn from_u32(number: u32) -> Option<AttemptOutcome> {
-        [AttemptOutcome::Reported, AttemptOutcome::Returned, AttemptOutcome::Lost, AttemptOutcome::Duplicate]
-            .into_iter()
-            .find(|outcome| *outcome as u32 == number)
+        [
+            AttemptOutcome::Reported,
+            AttemptOutcome::Returned,
+            AttemptOutcome::Lost,
+            AttemptOutcome::Duplicate,
+            AttemptOutcome::Expired,
+            AttemptOutcome::Disagreed,
+        ]
+        .into_iter()
+        .find(|outcome| *outcome as u32 == number)
+    }
+
+    /// Whether nothing came back of it.
+    pub fn is_lost(self) -> bool {
+        matches!(self, AttemptOutcome::Lost | AttemptOutcome::Expired)
     }
 }

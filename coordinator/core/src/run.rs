@@ -13,7 +13,7 @@ use tumble_search::{Design, Problem, Proposal, Space, StateHash, Strategy, Told,
 
 use crate::event::RunId;
 use crate::lessons::Log;
-use crate::record::{Champion, Checkpoint, GenerationRow, Reason};
+use crate::record::{Champion, Checkpoint, Difference, GenerationRow, Reason};
 use crate::runs::ReplayError;
 
 /// The quantiles of the generations table.
@@ -59,6 +59,8 @@ pub struct Run {
     pub bytes_up: u64,
     /// Trials whose evaluations differed.
     pub disagreements: u64,
+    /// The first of them.
+    pub differing: Vec<Difference>,
     /// How often a worker's replica of the strategy had drifted, and was made anew.
     pub resyncs: u64,
     /// A trial of a sweep failed and `on_failure` is `abort`: the table ends with it.
@@ -241,6 +243,7 @@ impl Run {
             bytes_down: 0,
             bytes_up: 0,
             disagreements: 0,
+            differing: Vec::new(),
             resyncs: 0,
             aborted: false,
             checkpoint_generation: 0,
@@ -425,7 +428,7 @@ impl Run {
     }
 
     /// Why the run ends now that its last closed generation is told, if it does.
-    pub(crate) fn stop_reason(&self) -> Option<Reason> {
+    pub fn stop_reason(&self) -> Option<Reason> {
         let evolution = self.evolution.as_ref()?;
         if let Some(stopping) = self.spec.plan.stopping() {
             let left = || evolution.strategy.exhausted().map(|why| Reason::Exhausted(why.to_owned()));
@@ -453,7 +456,8 @@ impl Run {
         evolution.map_or(Vec::new(), |e| e.strategy.scalars().into_iter().map(|(name, _)| name).collect())
     }
 
-    pub(crate) fn checkpoint(&self) -> Checkpoint {
+    /// What stands for everything that led here.
+    pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             done: self.done.iter().collect(),
             failed: self.failed,
@@ -466,6 +470,7 @@ impl Run {
             bytes_down: self.bytes_down,
             bytes_up: self.bytes_up,
             disagreements: self.disagreements,
+            differing: self.differing.clone(),
             resyncs: self.resyncs,
         }
     }
@@ -494,6 +499,7 @@ impl Run {
         self.bytes_down = checkpoint.bytes_down;
         self.bytes_up = checkpoint.bytes_up;
         self.disagreements = checkpoint.disagreements;
+        self.differing.clone_from(&checkpoint.differing);
         self.resyncs = checkpoint.resyncs;
         if self.evolution.is_some() {
             let strategy = strategies::restore(&checkpoint.strategy)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tumble_search::SnapshotError;
 
 use crate::event::RunId;
-use crate::record::{AttemptOutcome, Record, RunRecord};
+use crate::record::{DIFFERENCES_NAMED_MAX, Record, RunRecord};
 use crate::run::{Phase, Run};
 
 /// Every run the coordinator knows, by id and in the order of submission.
@@ -91,7 +91,7 @@ impl Runs {
             Record::Scored { range, outcomes } => run.apply_scored(*range, outcomes),
             Record::Attempted(attempt) => {
                 run.bytes_down += attempt.bytes_down;
-                if attempt.outcome != AttemptOutcome::Lost {
+                if !attempt.outcome.is_lost() {
                     run.bytes_up += attempt.bytes_up;
                 }
             }
@@ -109,7 +109,11 @@ impl Runs {
             }
             Record::Suspended { why } => run.phase = Phase::Suspended(why.clone()),
             Record::Resumed => run.phase = Phase::Open,
-            Record::Disagreed { .. } => run.disagreements += 1,
+            Record::Disagreed { trials, named } => {
+                run.disagreements += trials;
+                let room = DIFFERENCES_NAMED_MAX.saturating_sub(run.differing.len());
+                run.differing.extend(named.iter().take(room).cloned());
+            }
             Record::Resynced { .. } => run.resyncs += 1,
         }
         Ok(())

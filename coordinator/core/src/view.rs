@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::event::RunId;
+use crate::record::Difference;
 
 /// A run at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +46,8 @@ pub struct RunView {
     pub bytes_up: u64,
     /// Trials whose evaluations differed.
     pub disagreements: u64,
+    /// The first of them.
+    pub differing: Vec<Difference>,
     /// Replicas of workers that had drifted, and were made anew.
     pub resyncs: u64,
     /// Complete parts of its trials table.

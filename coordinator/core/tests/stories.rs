@@ -6,10 +6,12 @@ mod desk;
 use std::collections::BTreeMap;
 
 use desk::{
-    Desk, aborting, durable, evolution, open_trials, outcomes, outcomes_but, replay, sweep, value_of, with_wall, worker,
+    Desk, aborting, difference, durable, evolution, open_trials, outcomes, outcomes_but, replay, sweep, value_of,
+    with_wall, worker,
 };
 use tumble_core::{
-    AttemptOutcome, Event, Grant, Held, LeaseId, Limits, Message, Phase, Reason, Record, RunId, RunRecord, TableWork,
+    AttemptOutcome, DIFFERENCES_NAMED_MAX, Event, Grant, Held, LeaseId, Limits, Message, Phase, Reason, Record, RunId,
+    RunRecord, TableWork,
 };
 use tumble_domain::{Outcomes, Status, TrialRange};
 
@@ -44,6 +46,7 @@ fn a_worker_that_says_nothing_is_taken_for_lost_and_dismissed() {
     assert!(desk.grants(2).is_empty());
     desk.pass(1_500);
     assert!(matches!(desk.told(1)[..], [.., Message::Dismiss { .. }]));
+    assert_eq!(desk.attempts(&run), [AttemptOutcome::Expired]);
     desk.work_off(2);
     assert_eq!(desk.recorded(&run), all(1));
 }
@@ -64,6 +67,7 @@ fn a_late_report_of_a_lost_lease_is_compared_and_not_counted_twice() {
 
     desk.report(1, &lost);
     assert_eq!(desk.comparisons(), [(lost.range.start, outcomes(lost.range))]);
+    assert_eq!(desk.attempts(&run).last(), Some(&AttemptOutcome::Duplicate));
     desk.work_off(2);
     assert_eq!(desk.recorded(&run), all(3));
 }
@@ -93,13 +97,52 @@ fn a_differing_duplicate_is_a_disagreement() {
 
     let other = Outcomes { values: vec![-1.0], ..outcomes(lost.range) };
     desk.report_as(1, &lost, lost.range, other.clone(), true);
-    assert_eq!(desk.comparisons(), [(0, other)]);
     assert_eq!(desk.view(&run).disagreements, 0);
-    desk.event(Event::Compared { run: run.clone(), differing: vec![0] });
-    assert_eq!(desk.view(&run).disagreements, 1);
+    assert_eq!(desk.compared_with(&[0]), [(0, other)]);
+    assert_eq!((desk.view(&run).disagreements, desk.view(&run).differing), (1, vec![difference(0)]));
     assert_eq!(desk.outcome(&run, 0).1, value_of(0));
+    assert_eq!(desk.attempts(&run).last(), Some(&AttemptOutcome::Disagreed));
     desk.restart();
+    assert_eq!((desk.view(&run).disagreements, desk.view(&run).differing), (1, vec![difference(0)]));
+}
+
+/// What differs belongs into the summary, and a comparison may take longer than all that is left of the run.
+#[test]
+fn a_run_is_not_completed_before_its_comparisons_are_done() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    desk.join(2);
+    let run = desk.submit(sweep(2));
+    let (lost, held) = (desk.grant(1), desk.grant(2));
+    desk.event(Event::CannotRun { worker: worker(1), run: run.clone(), reason: "it changed its mind".into() });
+    desk.report(1, &lost);
+    desk.report(1, &lost);
+    desk.report(2, &held);
+    desk.write_tables();
+    assert!(matches!(desk.run(&run).phase, Phase::Ending(_)), "{:?}", desk.run(&run).phase);
+    assert_eq!(desk.compared_with(&[0]).len(), 1);
+    desk.write_tables();
+    assert!(matches!(desk.run(&run).phase, Phase::Finished(_)), "{:?}", desk.run(&run).phase);
     assert_eq!(desk.view(&run).disagreements, 1);
+    assert_eq!(desk.recorded(&run), all(2));
+}
+
+#[test]
+fn no_more_differing_trials_are_named_than_there_is_room_for() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    desk.join(2);
+    let run = desk.submit(sweep(3));
+    let lost = desk.grant(1);
+    desk.event(Event::CannotRun { worker: worker(1), run: run.clone(), reason: "it changed its mind".into() });
+    desk.report(1, &lost);
+    for trial in 0..DIFFERENCES_NAMED_MAX as u64 + 5 {
+        desk.report(1, &lost);
+        desk.compared_with(&[trial]);
+    }
+    let view = desk.view(&run);
+    assert_eq!((view.disagreements, view.differing.len()), (DIFFERENCES_NAMED_MAX as u64 + 5, DIFFERENCES_NAMED_MAX));
+    assert_eq!(view.differing[9], difference(9));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use prost::Message;
-use tumble_core::{Attempt, AttemptOutcome, Champion, Checkpoint, GenerationRow, Reason, Record};
+use tumble_core::{Attempt, AttemptOutcome, Champion, Checkpoint, Difference, GenerationRow, Reason, Record};
 use tumble_domain::{Era, TrialRange};
 use tumble_proto::v1::{self, journal_record::Kind as Wire};
 use tumble_proto::{WireError, describe, outcomes};
@@ -72,7 +72,10 @@ pub(crate) fn place(record: &Record) -> TrialRange {
         Record::GenerationClosed { row, .. } => {
             TrialRange::new(u64::from(row.generation), u64::from(row.generation) + 1)
         }
-        Record::Disagreed { trial } => TrialRange::new(*trial, trial + 1),
+        Record::Disagreed { named, .. } => {
+            let first = named.first().map_or(0, |difference| difference.trial);
+            TrialRange::new(first, first + 1)
+        }
         _ => TrialRange::new(0, 1),
     }
 }
@@ -90,7 +93,8 @@ fn check(run: &str, bytes: &[u8]) -> u64 {
     u64::from_le_bytes(first)
 }
 
-pub(crate) fn encode(run: &str, record: &Record) -> Vec<u8> {
+/// The bytes of a record of this run, with their check.
+pub fn encode(run: &str, record: &Record) -> Vec<u8> {
     let kind = match record {
         Record::Submitted { key, pipeline, run_toml, folder, unix_ms, spec: _ } => Wire::Submitted(v1::Submitted {
             key: key.clone(),
@@ -139,6 +143,7 @@ pub(crate) fn encode(run: &str, record: &Record) -> Vec<u8> {
             bytes_down: checkpoint.bytes_down,
             bytes_up: checkpoint.bytes_up,
             disagreements: checkpoint.disagreements,
+            differing: checkpoint.differing.iter().map(difference_to_wire).collect(),
             resyncs: checkpoint.resyncs,
             trials_end: checkpoint.trials_end,
             eras: checkpoint.eras.iter().flat_map(|e| [u64::from(e.generation), e.first_trial, e.candidates]).collect(),
@@ -150,19 +155,28 @@ pub(crate) fn encode(run: &str, record: &Record) -> Vec<u8> {
         Record::Finished => Wire::Finished(v1::Finished {}),
         Record::Suspended { why } => Wire::Suspended(v1::Suspended { why: why.clone() }),
         Record::Resumed => Wire::Resumed(v1::Resumed {}),
-        Record::Disagreed { trial } => Wire::Disagreed(v1::Disagreed { trial: *trial }),
+        Record::Disagreed { trials, named } => Wire::Disagreed(v1::Disagreed {
+            trial: named.first().map_or(0, |difference| difference.trial),
+            trials: *trials,
+            named: named.iter().map(difference_to_wire).collect(),
+        }),
         Record::Resynced { worker, generation } => {
             Wire::Resynced(v1::Resynced { worker: worker.clone(), generation: *generation })
         }
     };
-    let mut bytes = v1::JournalRecord { kind: Some(kind), check: None }.encode_to_vec();
+    sealed(run, v1::JournalRecord { kind: Some(kind), check: None }.encode_to_vec())
+}
+
+/// The bytes with their check behind them, whatever they are.
+pub fn sealed(run: &str, mut bytes: Vec<u8>) -> Vec<u8> {
     let check = check(run, &bytes);
     bytes.push(CHECK_TAG);
     bytes.extend_from_slice(&check.to_le_bytes());
     bytes
 }
 
-pub(crate) fn decode(run: &str, body: &[u8]) -> Result<Record, CodecError> {
+/// The record of this run that these bytes are.
+pub fn decode(run: &str, body: &[u8]) -> Result<Record, CodecError> {
     let wire = v1::JournalRecord::decode(body)?;
     if wire.check.is_some_and(|found| found != check(run, &body[..body.len().saturating_sub(CHECK_BYTES)])) {
         return Err(CodecError::Check);
@@ -230,6 +244,7 @@ pub(crate) fn decode(run: &str, body: &[u8]) -> Result<Record, CodecError> {
             bytes_down: checkpoint.bytes_down,
             bytes_up: checkpoint.bytes_up,
             disagreements: checkpoint.disagreements,
+            differing: checkpoint.differing.into_iter().map(difference_from_wire).collect(),
             resyncs: checkpoint.resyncs,
         })),
         Wire::Ending(ending) => {
@@ -238,7 +253,14 @@ pub(crate) fn decode(run: &str, body: &[u8]) -> Result<Record, CodecError> {
         Wire::Finished(_) => Record::Finished,
         Wire::Suspended(suspended) => Record::Suspended { why: suspended.why },
         Wire::Resumed(_) => Record::Resumed,
-        Wire::Disagreed(disagreed) => Record::Disagreed { trial: disagreed.trial },
+        Wire::Disagreed(disagreed) if disagreed.named.is_empty() => Record::Disagreed {
+            trials: disagreed.trials.max(1),
+            named: vec![difference_from_wire(v1::Difference { trial: disagreed.trial, ..v1::Difference::default() })],
+        },
+        Wire::Disagreed(disagreed) => Record::Disagreed {
+            trials: disagreed.trials,
+            named: disagreed.named.into_iter().map(difference_from_wire).collect(),
+        },
         Wire::Resynced(resynced) => Record::Resynced { worker: resynced.worker, generation: resynced.generation },
     })
 }
@@ -258,6 +280,19 @@ fn eras_from_wire(numbers: &[u64]) -> Result<Vec<Era>, WireError> {
         eras.is_sorted_by(|a, b| a.generation < b.generation && a.first_trial < b.first_trial && a.candidates > 0)
     };
     eras.filter(|eras| starts_at_0(eras) && rise(eras)).ok_or(malformed)
+}
+
+fn difference_to_wire(difference: &Difference) -> v1::Difference {
+    v1::Difference {
+        trial: difference.trial,
+        column: difference.column.clone(),
+        recorded: difference.recorded.clone(),
+        again: difference.again.clone(),
+    }
+}
+
+fn difference_from_wire(wire: v1::Difference) -> Difference {
+    Difference { trial: wire.trial, column: wire.column, recorded: wire.recorded, again: wire.again }
 }
 
 fn champion_to_wire(champion: &Champion) -> v1::Champion {
@@ -350,7 +385,13 @@ mod tests {
             best: None,
             bytes_down: 0,
             bytes_up: 0,
-            disagreements: 0,
+            disagreements: 1,
+            differing: vec![Difference {
+                trial: 7,
+                column: "height".into(),
+                recorded: "0.5".into(),
+                again: "NaN".into(),
+            }],
             resyncs: 3,
         };
         let record = Record::Checkpoint(Box::new(checkpoint.clone()));

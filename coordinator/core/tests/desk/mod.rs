@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tumble_core::{
-    Coordinator, Effects, Event, Grant, Held, Hello, LeaseId, Limits, Message, Phase, Record, Report, RequestId, Run,
-    RunId, RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
+    AttemptOutcome, Coordinator, Difference, Effects, Event, Grant, Held, Hello, LeaseId, Limits, Message, Phase,
+    Record, Report, RequestId, Run, RunId, RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
 };
 use tumble_domain::{
     Axis, AxisTarget, AxisValues, Direction, Evolve, Genome, GenomeLength, Limits as RunLimits, Metric, Objective,
@@ -122,6 +122,11 @@ pub(crate) fn replay(limits: &Limits, epoch: u32, mono_ms: u64, records: &[RunRe
     let now = Timestamp { mono_ms, unix_ms: mono_ms };
     let core = Coordinator::replay(limits.clone(), |_| 10, epoch, now, records.iter().cloned());
     core.unwrap_or_else(|error| panic!("the records of a coordinator can be replayed: {error}"))
+}
+
+/// How this trial is found to differ.
+pub(crate) fn difference(trial: u64) -> Difference {
+    Difference { trial, column: "height".into(), recorded: "0".into(), again: "-1".into() }
 }
 
 /// All that its records are to bring back of a coordinator, as text.
@@ -368,14 +373,26 @@ impl Desk {
         }
     }
 
-    /// What was asked to be compared, and is not asked any more.
+    /// What was asked to be compared, and is found to be the same.
     pub(crate) fn comparisons(&mut self) -> Vec<(u64, Outcomes)> {
-        let work = std::mem::take(&mut self.work).into_iter();
-        work.filter_map(|work| match work {
-            TableWork::Compare { first_trial, outcomes, .. } => Some((first_trial, (*outcomes).clone())),
-            _ => None,
-        })
-        .collect()
+        self.compared_with(&[])
+    }
+
+    /// What was asked to be compared; these trials are found to differ.
+    pub(crate) fn compared_with(&mut self, differing: &[u64]) -> Vec<(u64, Outcomes)> {
+        let (asked, others) =
+            std::mem::take(&mut self.work).into_iter().partition(|work| matches!(work, TableWork::Compare { .. }));
+        self.work = others;
+        let asked: Vec<TableWork> = asked;
+        let mut compared = Vec::new();
+        for work in asked {
+            let TableWork::Compare { run, attempt, known, first_trial, outcomes } = work else { continue };
+            let slice = |range: &TrialRange| outcomes.slice((range.start - first_trial) as u32, range.len() as u32);
+            compared.extend(known.iter().map(|range| (range.start, slice(range))));
+            let named: Vec<Difference> = differing.iter().map(|trial| difference(*trial)).collect();
+            self.event(Event::Compared { run, attempt, differing: named.len() as u64, named });
+        }
+        compared
     }
 
     // What tests look at ----------------------------------------------------------------------------------------------
@@ -397,6 +414,16 @@ impl Desk {
         let mut trials: Vec<u64> = scored.flat_map(|range| range.start..range.end).collect();
         trials.sort_unstable();
         trials
+    }
+
+    /// How the attempts went that are recorded, in their order.
+    pub(crate) fn attempts(&self, id: &RunId) -> Vec<AttemptOutcome> {
+        let of_run = self.records.iter().filter(|record| record.run == *id);
+        let attempts = of_run.filter_map(|record| match &record.record {
+            Record::Attempted(attempt) => Some(attempt.outcome),
+            _ => None,
+        });
+        attempts.collect()
     }
 
     /// The one outcome that is recorded of a trial.
