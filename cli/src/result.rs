@@ -88,6 +88,12 @@ fn summary_text(summary: &Json, folder: &Path) -> String {
             "DISAGREE  {} trials gave different results when evaluated again: the evaluator is not deterministic",
             grouped(count("disagreements"))
         );
+        for found in summary["differing"].as_array().into_iter().flatten() {
+            let word = |key: &str| found[key].as_str().unwrap_or("").to_owned();
+            let trial = found["trial"].as_u64().unwrap_or(0);
+            let (column, recorded, again) = (word("column"), word("recorded"), word("again"));
+            let _ = writeln!(text, "          trial {trial}: {column} {recorded}, then {again}");
+        }
     }
     let seconds = summary["seconds"].as_f64().unwrap_or(0.0);
     let rate = summary["trials_per_second"].as_f64().map_or(String::new(), |r| format!(", {} trials/s", rate_text(r)));

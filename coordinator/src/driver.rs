@@ -8,24 +8,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tonic::Status;
 use tumble_core::{
-    Coordinator, Effects, Event, Hello, Message, Outgoing, Phase, Record, Refusal, ReplayError, RequestId, RunId,
-    RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
+    Coordinator, DIFFERENCES_NAMED_MAX, Effects, Event, Hello, Message, Outgoing, Phase, Record, Refusal, ReplayError,
+    RequestId, RunId, RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
 };
 use tumble_domain::{Outcomes, TrialRange};
-use tumble_proto::v1;
 
 use crate::audit;
+use crate::bounds::{COMPARISONS_MAX, Room, TURN_EVENTS_MAX};
 use crate::compare::Comparison;
 use crate::folder::{self, Folders};
 use crate::journal::{Journal, JournalError};
+use crate::outbox::{NotTaken, Outbox};
 use crate::outlet::{Done, Job, RunTables};
+use crate::owner::Lost;
 use crate::wire;
 
-/// Inputs that may wait for the driver; senders wait beyond that.
-pub(crate) const QUEUE_MAX: usize = 1024;
-/// The most inputs that share one commit.
-const TURN_EVENTS_MAX: usize = 256;
 /// The driver looks around at least this often, and never more often than the second when only time passes.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 const LOOK_AROUND_MIN: Duration = Duration::from_millis(50);
@@ -33,7 +32,9 @@ const LOOK_AROUND_MIN: Duration = Duration::from_millis(50);
 /// What reaches the driver.
 pub(crate) enum Input {
     /// A worker has said hello; messages to it go into `outbox`.
-    Joined { worker: WorkerId, hello: Hello, outbox: mpsc::UnboundedSender<v1::ToWorker> },
+    Joined { worker: WorkerId, hello: Hello, outbox: Outbox },
+    /// A worker has said something else; it takes room until it is dealt with.
+    FromWorker { event: Event, room: Room },
     /// Something else has happened.
     Event(Event),
     /// A client submits.
@@ -48,6 +49,8 @@ pub(crate) enum Input {
     List { reply: oneshot::Sender<Listing> },
     /// A table is written, or could not be.
     Written(Result<Done, tumble_tables::TableError>),
+    /// The state folder is not ours any more.
+    Lost(Lost),
     /// The process is leaving.
     Stop,
 }
@@ -89,10 +92,14 @@ pub(crate) struct Driver {
     journal: Journal,
     inputs: mpsc::Receiver<Input>,
     jobs: std::sync::mpsc::Sender<Job>,
-    outboxes: BTreeMap<WorkerId, mpsc::UnboundedSender<v1::ToWorker>>,
+    outboxes: BTreeMap<WorkerId, Outbox>,
+    /// What the messages of this turn take until they are durable.
+    rooms: Vec<Room>,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     watched: BTreeMap<RunId, watch::Sender<RunView>>,
     next_request: u64,
+    /// Comparisons that the tables' thread has yet to make.
+    comparing: usize,
     started: Instant,
 }
 
@@ -140,9 +147,11 @@ impl Driver {
             inputs,
             jobs,
             outboxes: BTreeMap::new(),
+            rooms: Vec::new(),
             waiting: BTreeMap::new(),
             watched: BTreeMap::new(),
             next_request: 0,
+            comparing: 0,
             started,
         })
     }
@@ -201,6 +210,7 @@ impl Driver {
                 None => {}
             }
         }
+        self.rooms.clear();
         self.publish(now);
         Ok(())
     }
@@ -224,13 +234,17 @@ impl Driver {
                 self.outboxes.insert(worker, outbox);
                 events.push_back(Event::WorkerJoined { worker, hello });
             }
-            Input::Event(event) => {
-                if let Event::WorkerLeft { worker } = &event {
-                    self.outboxes.remove(worker);
-                }
+            Input::FromWorker { event, room } => {
+                self.rooms.push(room);
                 if let Event::Drifted { worker, run, generation } = &event {
                     let name = self.core.roster().get(worker).map(tumble_core::Worker::name).unwrap_or_default();
                     tracing::warn!(worker = name, %run, generation, "a worker's replica of the strategy had drifted");
+                }
+                events.push_back(event);
+            }
+            Input::Event(event) => {
+                if let Event::WorkerLeft { worker } = &event {
+                    self.outboxes.remove(worker);
                 }
                 events.push_back(event);
             }
@@ -269,8 +283,12 @@ impl Driver {
                 events.push_back(Event::PartWritten { run, part, rows, bytes });
             }
             Input::Written(Ok(Done::Complete { run })) => events.push_back(Event::TablesCompleted { run }),
-            Input::Written(Ok(Done::Compared(found))) => events.push_back(compared(found)),
+            Input::Written(Ok(Done::Compared(found))) => {
+                self.comparing -= 1;
+                events.push_back(self.compared(found));
+            }
             Input::Written(Err(error)) => return Err(error.into()),
+            Input::Lost(lost) => return Err(JournalError::Lost(lost).into()),
             Input::Stop => return Ok(true),
         }
         Ok(false)
@@ -299,14 +317,24 @@ impl Driver {
         for (worker, message) in outgoing.messages {
             if let Message::Dismiss { reason } = &message {
                 tracing::warn!(worker = worker.0, reason, "a worker is dismissed");
-                // Dropping the outbox ends the stream.
-                self.outboxes.remove(&worker);
+                if let Some(outbox) = self.outboxes.remove(&worker) {
+                    outbox.close(Status::aborted(reason));
+                }
             }
             let Some(outbox) = self.outboxes.get(&worker) else { continue };
-            for piece in wire::to_worker(&message) {
-                if outbox.send(piece).is_err() {
-                    break; // its session is ending; `WorkerLeft` is on its way
-                }
+            let taken = wire::to_worker(&message).into_iter().try_for_each(|piece| outbox.send(piece));
+            // Where its session is over already, `WorkerLeft` is on its way.
+            if taken == Err(NotTaken::Full) {
+                let reason = "it does not read what it is sent";
+                tracing::warn!(worker = worker.0, reason, "a worker is dismissed");
+                outbox.close(Status::aborted(reason));
+                self.outboxes.remove(&worker);
+                events.push_back(Event::WorkerLeft { worker });
+            }
+        }
+        for (worker, reports) in outgoing.acknowledged {
+            if let Some(outbox) = self.outboxes.get(&worker) {
+                let _ = outbox.send(wire::acknowledged(reports));
             }
         }
         for reply in outgoing.replies {
@@ -385,7 +413,7 @@ impl Driver {
     /// Compares a second evaluation with what the journal has of it, and has the rest compared with the parts that took it
     /// from there.
     fn compare(
-        &self,
+        &mut self,
         mut found: Comparison,
         known: &[TrialRange],
         first_trial: u64,
@@ -405,11 +433,37 @@ impl Driver {
         // What this very report recorded stands in the journal; the rest of it was written before.
         let written: Vec<TrialRange> = written.iter().collect();
         if written.is_empty() {
-            events.push_back(compared(found));
+            events.push_back(self.compared(found));
+        } else if self.comparing >= COMPARISONS_MAX {
+            tracing::warn!(run = %found.run, "more trials came twice than can be compared; some of them are not");
+            events.push_back(self.compared(found));
         } else {
-            self.start(Job::Compare { tables: RunTables::of(run), found, written, first_trial, second });
+            let tables = RunTables::of(run);
+            self.comparing += 1;
+            self.start(Job::Compare { tables, found, written, first_trial, second });
         }
         Ok(())
+    }
+
+    /// A second evaluation is compared: what was found is said at once, for no one may look at the tables for days.
+    fn compared(&self, found: Comparison) -> Event {
+        let Comparison { run, attempt, differing, named } = found;
+        let said = self.core.runs().get(&run).map_or(0, |run| run.differing.len());
+        for difference in named.iter().take(DIFFERENCES_NAMED_MAX.saturating_sub(said)) {
+            tracing::error!(
+                %run,
+                worker = attempt.worker,
+                "trial {} differs when it is evaluated again: `{}` was recorded as {} and came back as {}",
+                difference.trial,
+                difference.column,
+                difference.recorded,
+                difference.again
+            );
+        }
+        if differing > 0 {
+            tracing::error!(%run, worker = attempt.worker, "{differing} trials of a report differ in all");
+        }
+        Event::Compared { run, attempt, differing, named }
     }
 
     /// Shows every watched run as it is now, and forgets those that nobody watches.
@@ -426,26 +480,6 @@ impl Driver {
             sender.receiver_count() > 0
         });
     }
-}
-
-/// A second evaluation is compared: what was found is said at once, for no one may look at the tables for days.
-fn compared(found: Comparison) -> Event {
-    let Comparison { run, attempt, differing, named } = found;
-    for difference in &named {
-        tracing::error!(
-            %run,
-            worker = attempt.worker,
-            "trial {} differs when it is evaluated again: `{}` was recorded as {} and came back as {}",
-            difference.trial,
-            difference.column,
-            difference.recorded,
-            difference.again
-        );
-    }
-    if differing > named.len() as u64 {
-        tracing::error!(%run, worker = attempt.worker, "{differing} trials of one report differ in all");
-    }
-    Event::Compared { run, attempt, differing, named }
 }
 
 /// A run whose journal can be tidied after this record, and whether it is finished.

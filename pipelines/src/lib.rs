@@ -13,6 +13,8 @@ pub mod pipeline;
 pub mod registry;
 mod settings;
 pub mod tiny_networks;
+pub mod trace;
 
 pub use nested::{NestedError, NestedEvolution};
 pub use pipeline::{Evaluator, Pipeline, Trial, Watch};
+pub use trace::Trace;

@@ -11,6 +11,7 @@ use tumble_domain::{
 use tumble_search::{Problem, Proposal, Space, strategies};
 
 use crate::pipeline::{Evaluator, Pipeline, Trial, Watch};
+use crate::trace::Trace;
 
 /// Evaluates one evolution at a time; a slot of a worker has one, as it has one evaluator.
 pub struct NestedEvolution {
@@ -82,6 +83,20 @@ impl NestedEvolution {
         watch: &Watch,
         metrics: &mut [f64],
     ) -> Result<(), Failure> {
+        self.evaluate_traced(settings, overrides, seed, watch, metrics, None)
+    }
+
+    /// Runs one evolution as [`NestedEvolution::evaluate`] does, to the bit, and tells of each generation [`TRACE`] and the
+    /// strategy's own scalars in the state that proposed it.
+    pub fn evaluate_traced(
+        &mut self,
+        settings: &[Value],
+        overrides: &[(AxisTarget, Value)],
+        seed: Seed,
+        watch: &Watch,
+        metrics: &mut [f64],
+        mut trace: Option<&mut Trace>,
+    ) -> Result<(), Failure> {
         let evolve = overridden(&self.evolve, overrides)?;
         let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
         let problem = Problem::of(&evolve, &self.pipeline, settings, seed).map_err(|error| failed(&error))?;
@@ -99,6 +114,10 @@ impl NestedEvolution {
         let mut inner_metrics = vec![f64::NAN; self.pipeline.metrics.len()];
         let mut best: Option<f64> = None;
         let (mut evaluations, mut generations, mut reached) = (0u64, 0u32, false);
+        if let Some(trace) = &mut trace {
+            trace
+                .begin(TRACE.iter().map(|(name, _)| *name).chain(strategy.scalars().into_iter().map(|(name, _)| name)));
+        }
         while generations < evolve.generations && evaluations < budget && !reached && strategy.exhausted().is_none() {
             watch.check()?;
             let proposal = strategy.ask();
@@ -131,6 +150,15 @@ impl NestedEvolution {
             evaluations += fitness.len() as u64;
             generations += 1;
             reached = best.zip(goal).is_some_and(|(best, goal)| best >= goal);
+            if let Some(trace) = &mut trace {
+                let number = |x: Option<f64>| x.map_or(f64::NAN, |x| self.direction.turn(x));
+                let scores: Vec<f64> = fitness.iter().filter_map(|fitness| fitness.score()).collect();
+                let mean = (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64);
+                let here = scores.iter().copied().reduce(f64::max);
+                let fixed = [f64::from(generations - 1), evaluations as f64, number(best), number(here), number(mean)];
+                let scalars = strategy.scalars().into_iter().map(|(_, value)| value);
+                trace.push(&fixed.into_iter().chain(scalars).collect::<Vec<_>>());
+            }
             strategy.tell(&fitness);
         }
 
@@ -172,6 +200,16 @@ impl NestedEvolution {
         })
     }
 }
+
+/// What is told of each generation of an evolution inside a trial, before the strategy's own scalars. The numbers are of the
+/// objective, in its own direction.
+pub const TRACE: [(&str, &str); 5] = [
+    ("generation", "The generation, from 0."),
+    ("evaluations", "Evaluations up to its end."),
+    ("best", "The best so far."),
+    ("generation_best", "The best of this generation."),
+    ("generation_mean", "The mean over its scored candidates."),
+];
 
 /// The `[evolve]` section as this point of the sweep has it.
 fn overridden(evolve: &Evolve, overrides: &[(AxisTarget, Value)]) -> Result<Evolve, Failure> {
@@ -266,6 +304,27 @@ mod tests {
             let found = run(&mut sphere(&evolve), &[], 1).expect("it scores");
             assert_eq!((found.generations, found.evaluations), (generations, 8.0 * generations));
         }
+    }
+
+    #[test]
+    fn an_evolution_that_is_traced_is_the_same_and_tells_of_its_generations() {
+        let (mut nested, watch) = (sphere(&cma_es(8, 30)), Watch::unlimited());
+        let settings = [Value::text("sphere"), Value::Integer(5)];
+        let (mut trace, mut m) = (Trace::default(), [f64::NAN; 4]);
+        nested.evaluate_traced(&settings, &[], Seed(4), &watch, &mut m, Some(&mut trace)).expect("it scores");
+        let found = run(&mut nested, &[], 4).expect("it scores");
+        assert_eq!(m, [found.best, found.evaluations, found.generations, found.reached]);
+        assert_eq!(trace.columns()[..5], TRACE.map(|(name, _)| name.to_owned()));
+        assert!(trace.columns().iter().any(|column| column == "sigma"), "{:?}", trace.columns());
+        let steps: Vec<&[f64]> = trace.steps().collect();
+        assert_eq!(steps.len(), 30);
+        for (generation, step) in steps.iter().enumerate() {
+            assert_eq!((step[0], step[1]), (generation as f64, 8.0 * (generation + 1) as f64));
+            // The sphere is minimised.
+            let best = steps[..=generation].iter().map(|step| step[3]).fold(f64::INFINITY, f64::min);
+            assert!(step[2] == best && step[3] <= step[4], "{step:?}");
+        }
+        assert_eq!(steps[29][2], found.best);
     }
 
     #[test]

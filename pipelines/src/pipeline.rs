@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use tumble_domain::{Failure, PipelineDescription, Seed, Value};
 use tumble_search::Proposal;
 
+use crate::trace::Trace;
+
 /// A named computation.
 pub trait Pipeline: Send + Sync {
     /// What it takes and gives.
@@ -15,6 +17,19 @@ pub trait Pipeline: Send + Sync {
     /// An evaluator for one slot of a worker. It may keep what is dear to build (data, buffers) from trial to trial,
     /// and nothing that would make a trial's numbers depend on the trials before it.
     fn evaluator(&self) -> Box<dyn Evaluator>;
+
+    /// What `limits.timeout` comes to for a trial of it, in the words of help pages. The default is that of an evaluator that
+    /// looks at its [`Watch`], as all must that cannot be interrupted from outside.
+    fn timeout(&self) -> &'static str {
+        "a trial looks at the clock itself every few milliseconds and gives up; one that is done before it looks is scored, \
+         and nothing interrupts it from outside"
+    }
+
+    /// The columns of a trace of one of its trials, each with what it holds, the steps' count first; none, which is the
+    /// default, if nothing happens inside a trial that could be told.
+    fn traces(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
 }
 
 /// The code that scores.
@@ -38,6 +53,18 @@ pub trait Evaluator: Send {
         metrics: &mut [f64],
     ) -> Option<Result<(), Failure>> {
         let _ = (proposal, index, trial, metrics);
+        None
+    }
+
+    /// Scores one trial as [`Evaluator::evaluate`] does, to the bit, and tells on the way what [`Pipeline::traces`]
+    /// promises. `None`, which is the default, for an evaluator that has nothing to tell. It may cost more.
+    fn evaluate_traced(
+        &mut self,
+        trial: &Trial<'_>,
+        metrics: &mut [f64],
+        trace: &mut Trace,
+    ) -> Option<Result<(), Failure>> {
+        let _ = (trial, metrics, trace);
         None
     }
 }

@@ -12,6 +12,7 @@ mod generations;
 mod points;
 mod scan;
 mod schema;
+mod trace;
 mod trials;
 
 pub use atomic::{remove_leftovers, write_atomically};
@@ -25,4 +26,5 @@ pub use scan::{
     Block, Column, Scan, column_names, part_paths, read_column, read_metadata, scan, scan_file, scan_rows, trial_count,
 };
 pub use schema::{AxisColumn, ColumnKind, RUNG_COLUMN, TRIAL_COLUMNS, TrialsSchema};
+pub use trace::{TraceFormat, write_trace};
 pub use trials::{PartReceipt, TrialsPart, part_name, part_stands, write_trials_part};

@@ -111,6 +111,12 @@ timeout = "1s"
 "#;
     place.file("run-file.toml", run_file);
     let folder = place.path().join("out");
+    let means = "a trial looks at the clock itself every few milliseconds and gives up; one that is done before it looks is \
+                 scored, and nothing interrupts it from outside\n";
+    let checked = place.tumble("check run-file.toml").exits(0).stdout;
+    assert!(checked.ends_with(&format!("timeout   1.0 s: {means}")), "{checked}");
+    let page = place.tumble("pipelines go-cls").exits(0).stdout;
+    assert!(page.ends_with(&format!("\nlimits.timeout: {means}")), "{page}");
     place.tumble("run run-file.toml --quiet --workers 2 --out out").exits(3);
     assert_each_trial_once(&folder, 6);
     let said = texts(&folder, "outcome").into_iter().zip(texts(&folder, "error"));

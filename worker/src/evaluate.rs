@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tumble_domain::outcome::ERROR_BYTES_MAX;
 use tumble_domain::{AxisTarget, Failure, Outcomes, Plan, Seed, Status, TrialError, TrialRange, Value};
-use tumble_pipelines::{Evaluator, NestedEvolution, Trial, Watch};
+use tumble_pipelines::{Evaluator, NestedEvolution, Trace, Trial, Watch};
 use tumble_search::Proposal;
 
 use crate::worker::{Job, OpenRun, Piece};
@@ -31,7 +31,17 @@ enum Bound {
 impl Slot {
     /// Evaluates a job; `report` is called with what is finished, from the front of the range on, the last time with
     /// `last` set. An abandoned job ends early.
-    pub fn evaluate(&mut self, job: &Job, mut report: impl FnMut(Piece)) {
+    pub fn evaluate(&mut self, job: &Job, report: impl FnMut(Piece)) {
+        self.evaluate_and_trace(job, None, report);
+    }
+
+    /// Evaluates a job of one trial as [`Slot::evaluate`] does, and has its evaluator tell what happens on the way, if it
+    /// can; otherwise `trace` stays as it is.
+    pub fn trace(&mut self, job: &Job, trace: &mut Trace, report: impl FnMut(Piece)) {
+        self.evaluate_and_trace(job, Some(trace), report);
+    }
+
+    fn evaluate_and_trace(&mut self, job: &Job, mut trace: Option<&mut Trace>, mut report: impl FnMut(Piece)) {
         let mut bound = self.take(&job.run);
         let mut candidate = CandidateBuffer::new(&job.run);
         let mut columns = Columns::new(job.grant.range.start, job.run.metrics);
@@ -56,7 +66,7 @@ impl Slot {
             let result = bound
                 .as_mut()
                 .map_err(|reason| Failure::Failed(reason.clone()))
-                .and_then(|bound| evaluate_one(bound, job, &mut candidate, seed, watch, scores));
+                .and_then(|bound| evaluate_one(bound, job, &mut candidate, seed, watch, scores, trace.as_deref_mut()));
             match result {
                 Err(Failure::Interrupted) => break,
                 Err(Failure::TimedOut) => {
@@ -102,6 +112,7 @@ impl Slot {
 }
 
 /// An evaluator that panics costs its trial, not the worker.
+#[allow(clippy::too_many_arguments, reason = "one trial has these facts, and they come together here alone")]
 fn evaluate_one(
     bound: &mut Bound,
     job: &Job,
@@ -109,9 +120,17 @@ fn evaluate_one(
     seed: Seed,
     watch: &Watch,
     metrics: &mut [f64],
+    trace: Option<&mut Trace>,
 ) -> Result<(), Failure> {
     let evaluate = AssertUnwindSafe(|| match bound {
         Bound::Plain(evaluator) => {
+            if let Some(trace) = trace {
+                candidate.make(job);
+                let trial = Trial { genome: &candidate.genome, settings: &candidate.settings, seed, watch };
+                if let Some(result) = evaluator.evaluate_traced(&trial, metrics, trace) {
+                    return result;
+                }
+            }
             if let Some((proposal, index)) = candidate.proposed(job) {
                 // A long candidate need not exist as a whole, if the evaluator can do without.
                 let trial = Trial { genome: &[], settings: &candidate.settings, seed, watch };
@@ -123,7 +142,9 @@ fn evaluate_one(
             let trial = Trial { genome: &candidate.genome, settings: &candidate.settings, seed, watch };
             evaluator.evaluate(&trial, metrics)
         }
-        Bound::Nested(nested) => nested.evaluate(&candidate.settings, &candidate.overrides, seed, watch, metrics),
+        Bound::Nested(nested) => {
+            nested.evaluate_traced(&candidate.settings, &candidate.overrides, seed, watch, metrics, trace)
+        }
     });
     catch_unwind(evaluate).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());

@@ -12,7 +12,7 @@ use crate::commands::describe::value_json;
 use crate::exit::{Exit, Failure};
 use crate::local::cores;
 use crate::memory;
-use crate::output::{Output, grouped, size};
+use crate::output::{Output, duration, grouped, size};
 use crate::runfile;
 
 pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
@@ -36,6 +36,11 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
             .iter()
             .map(|c| format!("{} {}{}", c.name, c.kind.name(), if c.conditional { " or null" } else { "" }))
             .collect();
+        let timeout = spec.limits.timeout.and_then(|limit| {
+            let way = tumble_pipelines::registry::find(&spec.pipeline)?.timeout();
+            Some(format!("timeout   {}: {way}\n", duration(limit.as_secs_f64())))
+        });
+        let timeout = timeout.unwrap_or_default();
         let (branches, rungs) = (branches_text(&shape.branches), rungs_text(spec, &shape));
         let generations = if !shape.rungs.is_empty() {
             format!("{} rungs of at most ", shape.rungs.len())
@@ -52,7 +57,7 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
              trials    {} = {generations}{} candidates × {} replicates\n{rungs}{branches}\
              objective {}\n{space}\
              table     {} parts of up to {} rows, about {}\n\
-             columns   {}\n{memory}",
+             columns   {}\n{memory}{timeout}",
             args.file.display(),
             spec.pipeline,
             grouped(shape.trials),

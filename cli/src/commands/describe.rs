@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value as Json, json};
 use tumble_domain::nearest::nearest;
 use tumble_domain::{Extent, GenomeLength, Parameter, PipelineDescription, Tensor, Value};
+use tumble_pipelines::registry;
 use tumble_search::{GrainKind, StrategyDescription, designs, strategies};
 
 use crate::exit::{Exit, Failure};
@@ -17,7 +18,18 @@ pub(crate) fn pipelines(name: Option<&str>, output: Output) -> Result<Exit, Fail
         None => list("pipeline", all.iter().map(|p| (p.name.as_str(), p.summary.as_str())), output),
         Some(name) => {
             let found = find("pipeline", name, &all, |p| &p.name)?;
-            output.result(pipeline_page(found), || pipeline_json(found));
+            let pipeline = registry::find(name);
+            let traces = pipeline.as_ref().map_or(&[][..], |pipeline| pipeline.traces());
+            let timeout = pipeline.as_ref().map_or("", |pipeline| pipeline.timeout());
+            let json = || {
+                let mut json = pipeline_json(found);
+                json["timeout"] = timeout.into();
+                json["trace"] =
+                    traces.iter().map(|(name, summary)| json!({ "name": name, "summary": summary })).collect();
+                json
+            };
+            let end = format!("\nlimits.timeout: {timeout}\n");
+            output.result(pipeline_page(found) + &trace_list(traces) + &end, json);
         }
     }
     Ok(Exit::Complete)
@@ -108,6 +120,16 @@ fn pipeline_page(p: &PipelineDescription) -> String {
         let _ = writeln!(text, "  {:width$}  {}{unit}", metric.name, metric.summary);
     }
     text
+}
+
+/// What `tumble replay --trace` writes of a trial.
+fn trace_list(columns: &[(&str, &str)]) -> String {
+    if columns.is_empty() {
+        return String::new();
+    }
+    let width = columns.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines = columns.iter().map(|(name, summary)| format!("  {name:width$}  {summary}\n"));
+    format!("\ntrace of a trial, `tumble replay DIR --trial N --trace FILE`\n{}", lines.collect::<String>())
 }
 
 fn strategy_page(s: &StrategyDescription) -> String {

@@ -184,8 +184,10 @@ impl Places {
     /// Has a longer run that is complete take the old one's place; `true` if there was one. Each step can be the last
     /// before a kill: the next call goes on from it.
     fn settle(&self) -> Result<bool, Failure> {
-        let is_complete = self.growing.join("summary.json").exists() && !self.growing.join(STATE).exists();
-        if is_complete {
+        // The journal of a run that is complete is tidied away, and that may have been cut off as well.
+        let state = self.growing.join(STATE);
+        if self.growing.join("summary.json").exists() && !state.join("journal.sqlite").exists() {
+            remove(&state)?;
             if self.run.exists() {
                 rename(&self.run, &self.before)?;
             }
@@ -238,8 +240,9 @@ mod tests {
 
     #[test]
     fn a_swap_that_is_cut_off_anywhere_is_completed() {
-        let steps: [fn(&Places); 5] = [
-            |_| {},
+        let steps: [fn(&Places); 6] = [
+            |p| fs::create_dir(p.growing.join(STATE)).unwrap(),
+            |p| fs::remove_dir(p.growing.join(STATE)).unwrap(),
             |p| fs::rename(&p.run, &p.before).unwrap(),
             |p| fs::rename(&p.growing, &p.run).unwrap(),
             |p| fs::rename(p.before.join("notes.txt"), p.run.join("notes.txt")).unwrap(),
@@ -259,8 +262,9 @@ mod tests {
     fn a_longer_run_that_is_not_complete_takes_no_place() {
         let (_place, places) = grown();
         fs::create_dir(places.growing.join(STATE)).unwrap();
+        fs::write(places.growing.join(STATE).join("journal.sqlite"), "records").unwrap();
         assert!(!places.settle().expect("nothing is in the way"));
-        fs::remove_dir(places.growing.join(STATE)).unwrap();
+        fs::remove_dir_all(places.growing.join(STATE)).unwrap();
         fs::remove_file(places.growing.join("summary.json")).unwrap();
         assert!(!places.settle().expect("nothing is in the way"));
         assert_eq!(fs::read_to_string(places.run.join("run.toml")).unwrap(), "old");

@@ -5,15 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value as Json, json};
 use tumble_domain::philox::philox4x32_10;
 use tumble_domain::{Layout, Objective, Outcomes, Plan, TrialAddress, TrialRange, Value, fitness_of};
-use tumble_pipelines::{Pipeline, registry};
+use tumble_pipelines::{Pipeline, Trace, registry};
 use tumble_search::{Problem, Proposal, Strategy, strategies};
-use tumble_tables::Column;
+use tumble_tables::{Column, Metadata, TraceFormat};
 use tumble_worker::evaluate::Slot;
 use tumble_worker::worker::{Grant, Job, OpenRun};
 
@@ -31,6 +31,8 @@ struct Recorded {
     objective: Objective,
     trials: u64,
     folder: std::path::PathBuf,
+    /// What happens inside the trial that is evaluated again, if that is wanted.
+    trace: Option<Mutex<Trace>>,
 }
 
 /// One trial as it is recorded.
@@ -85,13 +87,26 @@ pub(crate) fn verify(args: &VerifyArgs, output: Output) -> Result<Exit, Failure>
 }
 
 pub(crate) fn replay(args: &ReplayArgs, output: Output) -> Result<Exit, Failure> {
-    let recorded = Recorded::open(&args.folder)?;
+    let mut recorded = Recorded::open(&args.folder)?;
     if args.trial >= recorded.trials {
         let most = grouped(recorded.trials);
         return Err(Failure::usage(format!("there is no trial {}; the table has {most}, from 0", args.trial)));
     }
+    let wanted = args.trace.as_deref().map(|path| recorded.can_trace(path).map(|format| (path, format))).transpose()?;
+    recorded.trace = wanted.map(|_| Mutex::default());
     let compared = recorded.evaluate_again(&[args.trial])?.remove(0);
-    output.result(recorded.describe(&compared), || recorded.describe_json(&compared));
+    let steps = wanted.map(|(path, format)| recorded.write_trace(path, format)).transpose()?;
+    let mut text = recorded.describe(&compared);
+    if let (Some(path), Some(steps)) = (&args.trace, steps) {
+        text += &format!("  trace: {} steps in {}\n", grouped(steps), path.display());
+    }
+    output.result(text, || {
+        let mut json = recorded.describe_json(&compared);
+        if let (Some(path), Some(steps)) = (&args.trace, steps) {
+            json["trace"] = json!({ "file": path, "steps": steps });
+        }
+        json
+    });
     Ok(if compared.agrees() { Exit::Complete } else { Exit::Disagreed })
 }
 
@@ -130,7 +145,43 @@ impl Recorded {
             trials: tumble_tables::trial_count(&trials_folder).map_err(table)?,
             folder: folder.to_owned(),
             run: Arc::new(run),
+            trace: None,
         })
+    }
+
+    /// The format that a trace is to be written in; an error if there is nothing to trace, or no such format.
+    fn can_trace(&self, path: &Path) -> Result<TraceFormat, Failure> {
+        let is_evolution = matches!(self.run.spec.plan, Plan::SweepOfEvolutions(..));
+        if self.run.pipeline.traces().is_empty() && !is_evolution {
+            let can: Vec<String> = registry::all()
+                .iter()
+                .filter(|pipeline| !pipeline.traces().is_empty())
+                .map(|pipeline| format!("`{}`", pipeline.description().name))
+                .collect();
+            return Err(Failure::usage(format!(
+                "a trial of `{}` has nothing to tell beside its metrics; those of {} have, and any that is an evolution",
+                self.run.spec.pipeline,
+                can.join(" and ")
+            )));
+        }
+        TraceFormat::of(path).ok_or_else(|| {
+            Failure::usage(format!("{} is no name of a trace; let it end with .parquet or .csv", path.display()))
+        })
+    }
+
+    /// Writes the trace, and says how many steps it has.
+    fn write_trace(&self, path: &Path, format: TraceFormat) -> Result<u64, Failure> {
+        let trace = self.trace.as_ref().expect("the caller wanted one").lock().expect("nobody panics with it");
+        let (run_toml, version) = (
+            std::fs::read_to_string(self.folder.join("run.toml")).map_err(Failure::usage)?,
+            env!("CARGO_PKG_VERSION").to_owned(),
+        );
+        if trace.columns().is_empty() {
+            return Err(Failure::usage("the trial failed before its first step, so there is nothing to trace"));
+        }
+        let metadata = Metadata { run_toml, version };
+        tumble_tables::write_trace(path, format, &metadata, trace.columns(), trace.steps()).map_err(table)?;
+        Ok(trace.steps().len() as u64)
     }
 
     /// A share of the trials, the same ones each time: those whose noise, under a key of its own, is lowest.
@@ -287,7 +338,13 @@ impl Recorded {
         };
         let job = Job { grant, run: self.run.clone(), proposal: proposal.cloned(), abandon: Arc::default() };
         let mut outcomes = Outcomes::default();
-        slot.evaluate(&job, |piece| outcomes = piece.outcomes);
+        match &self.trace {
+            None => slot.evaluate(&job, |piece| outcomes = piece.outcomes),
+            Some(trace) => {
+                let mut trace = trace.lock().expect("one trial is traced, by one thread");
+                slot.trace(&job, &mut trace, |piece| outcomes = piece.outcomes);
+            }
+        }
         Row {
             outcome: outcomes.status(0).name().to_owned(),
             metrics: (0..self.metrics.len()).map(|metric| outcomes.value(metric, 0)).collect(),

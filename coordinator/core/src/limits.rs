@@ -7,6 +7,9 @@ pub struct Limits {
     pub heartbeat_ms: u64,
     /// A worker that says nothing for so long is taken for lost, in milliseconds.
     pub silence_ms_max: u64,
+    /// So long after a restart workers of before may come back with what they hold, in milliseconds: until then others are
+    /// granted what nobody has begun, from the end. No shorter than a worker's longest pause between two attempts.
+    pub return_ms: u64,
     /// How much work a shard aims to be, in milliseconds.
     pub shard_ms: f64,
     /// A shard is not made smaller than this much work for the sake of balance, in milliseconds.
@@ -21,6 +24,9 @@ pub struct Limits {
     pub straggler_factor: f64,
     /// No lease younger than this is lent a second time, in milliseconds.
     pub straggler_ms_min: u64,
+    /// Reports in a row that bring nothing, because they fit no lease or no run or are known: the worker is dismissed
+    /// beyond that. More than the largest worker can hold of a run that ends.
+    pub reports_idle_max: u32,
     /// The most runs open at once.
     pub runs_open_max: usize,
     /// The most workers at once.
@@ -36,6 +42,7 @@ impl Default for Limits {
         Limits {
             heartbeat_ms: 2_000,
             silence_ms_max: 10_000,
+            return_ms: 8_000,
             shard_ms: 500.0,
             shard_ms_min: 2.0,
             shard_trials_max: 128 * 1024,
@@ -43,6 +50,7 @@ impl Default for Limits {
             leases_per_slot: 2,
             straggler_factor: 4.0,
             straggler_ms_min: 2_000,
+            reports_idle_max: 10_000,
             runs_open_max: 10_000,
             workers_max: 10_000,
             // The core does not know its machine; who starts it does.

@@ -15,10 +15,14 @@ pub struct Worker {
     pub heard_mono_ms: u64,
     /// Its leases, oldest first: the first `slots` of them are being evaluated, the rest wait.
     pub leases: Vec<LeaseId>,
+    /// Reports that came in this session.
+    pub reports: u64,
     /// It takes no more grants.
     pub leaving: bool,
     /// It holds trials that have taken workers down, and is given nothing beside them, so that nothing else is blamed.
     pub quarantined: bool,
+    /// Reports in a row that brought nothing.
+    pub reports_idle: u32,
     /// Runs it has been told of, and what it knows of each.
     pub known: BTreeMap<RunId, Known>,
     /// Runs it cannot evaluate.
@@ -31,8 +35,10 @@ impl Worker {
             hello,
             heard_mono_ms: now_mono_ms,
             leases: Vec::new(),
+            reports: 0,
             leaving: false,
             quarantined: false,
+            reports_idle: 0,
             known: BTreeMap::new(),
             refused: BTreeSet::new(),
         }

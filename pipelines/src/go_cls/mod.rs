@@ -13,10 +13,12 @@ mod theory;
 use tumble_domain::{Direction, Failure, Objective, PipelineDescription};
 
 use self::notebook::Notebook;
+use self::student::Course;
 use self::teacher::{Teacher, Variances};
 use self::theory::Theory;
 use crate::pipeline::{Evaluator, Pipeline, Trial};
 use crate::settings::{choice, f64_at, float, integer, metric, text_at, usize_at};
+use crate::trace::Trace;
 
 /// The most examples of a trial; inputs and patterns of that many still fit a worker's memory.
 const EXAMPLES_MAX: usize = 100_000;
@@ -97,13 +99,46 @@ impl Pipeline for GoCls {
     fn evaluator(&self) -> Box<dyn Evaluator> {
         Box::new(Experiment)
     }
+
+    fn traces(&self) -> &'static [(&'static str, &'static str)] {
+        &TRACE
+    }
 }
+
+/// What can be told of a student's way.
+const TRACE: [(&str, &str); 3] = [
+    ("epoch", "Epochs of the student so far, from 0."),
+    ("generalisation", "Its error on all possible examples."),
+    ("memory", "Its error on the training examples."),
+];
 
 /// One teacher and its pupils. Nothing is kept from trial to trial.
 struct Experiment;
 
 impl Evaluator for Experiment {
     fn evaluate(&mut self, trial: &Trial<'_>, metrics: &mut [f64]) -> Result<(), Failure> {
+        self.carry_out(trial, metrics, &mut Course::default())
+    }
+
+    fn evaluate_traced(
+        &mut self,
+        trial: &Trial<'_>,
+        metrics: &mut [f64],
+        trace: &mut Trace,
+    ) -> Option<Result<(), Failure>> {
+        // Both errors are kept for every epoch in any case, up to the one in which a student diverges.
+        let mut course = Course::default();
+        let result = self.carry_out(trial, metrics, &mut course);
+        trace.begin(TRACE.map(|(name, _)| name));
+        for (epoch, (generalisation, memory)) in course.generalisation.iter().zip(&course.memory).enumerate() {
+            trace.push(&[epoch as f64, *generalisation, *memory]);
+        }
+        Some(result)
+    }
+}
+
+impl Experiment {
+    fn carry_out(&self, trial: &Trial<'_>, metrics: &mut [f64], course: &mut Course) -> Result<(), Failure> {
         let s = trial.settings;
         let (variances, load, inputs) = (Variances::of(f64_at(s, 0)?), f64_at(s, 1)?, usize_at(s, 2)?);
         let (epochs, rate, replay) = (usize_at(s, 3)?, f64_at(s, 4)?, text_at(s, 5)?);
@@ -134,7 +169,7 @@ impl Evaluator for Experiment {
             ("notebook", None) => return Err(Failure::Failed("`replay` needs `notebook_units`".into())),
             _ => return Err(Failure::Failed(format!("there is no replay of `{replay}`"))),
         };
-        let course = student::learn(&teacher, &examples, (rate, epochs), source, trial.watch)?;
+        student::learn(course, &teacher, &examples, (rate, epochs), source, trial.watch)?;
         let (stop, last) = (course.best(), epochs);
         let score = |errors: &[f64]| (errors[1] - errors[stop]) / errors[1];
 

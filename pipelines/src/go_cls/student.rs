@@ -10,6 +10,7 @@ use super::teacher::{Examples, Teacher};
 use crate::pipeline::Watch;
 
 /// How a student's errors went: element t is the error after t epochs.
+#[derive(Default)]
 pub(super) struct Course {
     /// Over all possible examples, by [`Teacher::generalisation`].
     pub(super) generalisation: Vec<f64>,
@@ -25,17 +26,18 @@ impl Course {
     }
 }
 
-/// Teaches a student for `epochs` epochs, from the examples or from what the notebook reactivates of them.
+/// Teaches a student for `epochs` epochs, from the examples or from what the notebook reactivates of them; `course` has how
+/// it went so far, also when the student diverges.
 pub(super) fn learn(
+    course: &mut Course,
     teacher: &Teacher,
     examples: &Examples,
     (rate, epochs): (f64, usize),
     mut replay: Option<(&mut Notebook, Seed)>,
     watch: &Watch,
-) -> Result<Course, Failure> {
+) -> Result<(), Failure> {
     let (width, count) = (examples.width, examples.outputs.len());
     let columns = transposed(&examples.inputs, width);
-    let mut course = Course { generalisation: Vec::new(), memory: Vec::new() };
     let mut student = vec![0.0; width];
     let mut residuals = vec![0.0; count];
     let mut pulls = vec![0.0; count];
@@ -72,7 +74,7 @@ pub(super) fn learn(
         pulls.iter_mut().for_each(|pull| *pull *= rate);
         accumulate(&mut student, &examples.inputs, &pulls);
     }
-    Ok(course)
+    Ok(())
 }
 
 /// Adds `weights[i]` times row `i` to `into`, rows in their order. Four rows at a time are added while an output is at
@@ -105,7 +107,18 @@ mod tests {
     fn taught(seed: u64, snr: f64, (inputs, count): (usize, usize), rate: f64, epochs: usize) -> Course {
         let teacher = Teacher::drawn(Seed(seed), inputs, Variances::of(snr));
         let examples = teacher.training(count);
-        learn(&teacher, &examples, (rate, epochs), None, &Watch::unlimited()).expect("it converges")
+        course(&teacher, &examples, (rate, epochs), None)
+    }
+
+    fn course(
+        teacher: &Teacher,
+        examples: &Examples,
+        (rate, epochs): (f64, usize),
+        replay: Option<(&mut Notebook, Seed)>,
+    ) -> Course {
+        let mut course = Course::default();
+        learn(&mut course, teacher, examples, (rate, epochs), replay, &Watch::unlimited()).expect("it converges");
+        course
     }
 
     /// `epochs` only prolongs a trial: the first epochs of a longer one are those of a shorter one, to the bit, also where
@@ -115,13 +128,13 @@ mod tests {
         let teacher = Teacher::drawn(Seed(5), 20, Variances::of(1.0));
         let examples = teacher.training(20);
         for replays in [false, true] {
-            let course = |epochs| {
+            let after = |epochs| {
                 let mut notebook = Notebook::drawn(Seed(5), 200, 0.05, 20).expect("it has units");
                 notebook.error(&examples, &examples, || Ok(())).expect("nobody interrupts");
                 let source = replays.then_some((&mut notebook, Seed(5)));
-                learn(&teacher, &examples, (0.01, epochs), source, &Watch::unlimited()).expect("it converges")
+                course(&teacher, &examples, (0.01, epochs), source)
             };
-            let (short, long) = (course(7), course(20));
+            let (short, long) = (after(7), after(20));
             assert_eq!((&long.generalisation[..8], &long.memory[..8]), (&short.generalisation[..], &short.memory[..]));
             assert_ne!(long.memory[8], long.memory[7]);
         }
@@ -182,7 +195,7 @@ mod tests {
         let teacher = Teacher::drawn(Seed(1), 1, Variances::of(2.0));
         let examples = teacher.training(1);
         let (x, y, rate) = (examples.inputs[0], examples.outputs[0], 0.1);
-        let course = learn(&teacher, &examples, (rate, 50), None, &Watch::unlimited()).expect("it converges");
+        let course = course(&teacher, &examples, (rate, 50), None);
         for t in 0..=50 {
             let left = (1.0 - rate * x * x).powi(t as i32);
             assert!((course.memory[t] - y * y * left * left).abs() < 1e-13);
@@ -214,8 +227,8 @@ mod tests {
             student.iter_mut().zip(&step).for_each(|(w, s)| *w += s);
         }
         let mut notebook = drawn();
-        let course = learn(&teacher, &examples, (rate, 5), Some((&mut notebook, Seed(3))), &Watch::unlimited());
-        let found = course.expect("it converges").generalisation[5];
+        let course = course(&teacher, &examples, (rate, 5), Some((&mut notebook, Seed(3))));
+        let found = course.generalisation[5];
         assert!((found - teacher.generalisation(&student)).abs() < 1e-13, "{found}");
         assert!(
             (found - taught(3, 4.0, (inputs, count), rate, 5).generalisation[5]).abs() > 1e-3,

@@ -11,6 +11,7 @@ mod task;
 use tumble_domain::{Direction, Failure, Objective, Parameter, PipelineDescription, Value};
 
 use crate::settings::{choice, f64_at, float, integer, metric, text_at, usize_at};
+use crate::trace::Trace;
 use crate::{Evaluator, Pipeline, Trial};
 use digits::{Digits, SIDE};
 use network::Network;
@@ -45,6 +46,10 @@ impl Pipeline for TinyNetworks {
 
     fn evaluator(&self) -> Box<dyn Evaluator> {
         Box::new(TinyNetwork)
+    }
+
+    fn traces(&self) -> &'static [(&'static str, &'static str)] {
+        &TRACE
     }
 }
 
@@ -133,32 +138,75 @@ fn pairs() -> Vec<String> {
 /// The evaluator. It keeps nothing from trial to trial.
 struct TinyNetwork;
 
+/// What can be told of a network's way.
+const TRACE: [(&str, &str); 5] = [
+    ("epoch", "Epochs of training so far, from 0."),
+    ("train_accuracy", "Share of training images put in their class."),
+    ("accuracy", "Share of test images put in their class."),
+    ("f1", "F1 of the second digit on the test images."),
+    ("auc", "Area under the ROC curve on the test images."),
+];
+
 impl Evaluator for TinyNetwork {
     fn evaluate(&mut self, trial: &Trial<'_>, metrics: &mut [f64]) -> Result<(), Failure> {
-        let settings = Settings::read(trial.settings)?;
-        // A few sizes of block, each with loops of its own; a size only says how units share registers.
-        let scored = match settings.width {
-            1..=8 => train_and_score::<8>(&settings, trial),
-            9..=16 => train_and_score::<16>(&settings, trial),
-            17..=24 => train_and_score::<24>(&settings, trial),
-            _ => train_and_score::<32>(&settings, trial),
-        }?;
-        for (slot, value) in metrics.iter_mut().zip(scored) {
-            *slot = value;
-        }
-        Ok(())
+        carry_out(trial, metrics, None)
     }
+
+    fn evaluate_traced(
+        &mut self,
+        trial: &Trial<'_>,
+        metrics: &mut [f64],
+        trace: &mut Trace,
+    ) -> Option<Result<(), Failure>> {
+        trace.begin(TRACE.map(|(name, _)| name));
+        Some(carry_out(trial, metrics, Some(trace)))
+    }
+}
+
+fn carry_out(trial: &Trial<'_>, metrics: &mut [f64], trace: Option<&mut Trace>) -> Result<(), Failure> {
+    let settings = Settings::read(trial.settings)?;
+    // A few sizes of block, each with loops of its own; a size only says how units share registers.
+    let scored = match settings.width {
+        1..=8 => train_and_score::<8>(&settings, trial, trace),
+        9..=16 => train_and_score::<16>(&settings, trial, trace),
+        17..=24 => train_and_score::<24>(&settings, trial, trace),
+        _ => train_and_score::<32>(&settings, trial, trace),
+    }?;
+    for (slot, value) in metrics.iter_mut().zip(scored) {
+        *slot = value;
+    }
+    Ok(())
 }
 
 fn train_and_score<const LANES: usize>(
     settings: &Settings,
     trial: &Trial<'_>,
+    trace: Option<&mut Trace>,
 ) -> Result<[f64; METRICS.len()], Failure> {
     let seed = trial.seed;
     let task = Task::draw(Digits::embedded(), settings.pair, settings.examples, seed)
         .ok_or_else(|| Failure::Failed("`examples` must be 0 or at least 2".into()))?;
     let mut network = Network::<LANES>::init(settings.width, seed);
-    network.train(&task.train, settings.epochs, settings.learning_rate, trial.watch)?;
+    match trace {
+        None => network.train(&task.train, settings.epochs, settings.learning_rate, trial.watch)?,
+        // Training that goes on where it ended comes to the same bits.
+        Some(trace) => {
+            for epoch in 0..=settings.epochs {
+                let score = |images: &Images| Score::of(&network.rate(images), &images.labels);
+                let (train, test) = (score(&task.train), score(&task.test));
+                let of = |score: &Option<Score>, number: fn(&Score) -> f64| score.as_ref().map_or(f64::NAN, number);
+                trace.push(&[
+                    epoch as f64,
+                    of(&train, |score| score.accuracy),
+                    of(&test, |score| score.accuracy),
+                    of(&test, |score| score.f1),
+                    of(&test, |score| score.auc),
+                ]);
+                let left = usize::from(epoch < settings.epochs);
+                network.train(&task.train, left, settings.learning_rate, trial.watch)?;
+            }
+        }
+    }
     trial.watch.check()?;
     let score = |network: &Network<LANES>, images: &Images| {
         Score::of(&network.rate(images), &images.labels)
