@@ -207,6 +207,18 @@ pub(crate) struct CoordinatorArgs {
     /// How much memory strategies may need together, as `16G`; by default what the machine or its cgroup has.
     #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]
     pub(crate) memory: Option<u64>,
+
+    /// A coordinator that could not renew its hold on the state folder for so long stops, and another may take over.
+    #[arg(long, default_value = "15s", value_parser = parse_lease, env = "TUMBLE_LEASE")]
+    pub(crate) lease: Duration,
+
+    /// Use no locks of the state folder's file system, where it has none that work: the lease alone keeps others out.
+    #[arg(long)]
+    pub(crate) no_file_locks: bool,
+
+    /// What this host is called in the owner file, instead of its host name.
+    #[arg(long, value_name = "NAME", env = "TUMBLE_HOST_NAME", hide = true)]
+    pub(crate) host_name: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -331,6 +343,12 @@ fn parse_override(text: &str) -> Result<Override, String> {
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
     tumble_runfile::parse_duration(text).map_err(|error| error.to_string())
+}
+
+fn parse_lease(text: &str) -> Result<Duration, String> {
+    let lease = parse_duration(text)?;
+    let sensible = Duration::from_secs(1)..=Duration::from_secs(3600);
+    sensible.contains(&lease).then_some(lease).ok_or_else(|| "expected from `1s` to `1h`".to_owned())
 }
 
 /// Where a coordinator keeps its state unless told otherwise: the folder that the XDG base directory specification names

@@ -8,26 +8,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tonic::Status;
 use tumble_core::{
     Coordinator, DIFFERENCES_NAMED_MAX, Effects, Event, Hello, Message, Outgoing, Phase, Record, Refusal, ReplayError,
     RequestId, RunId, RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
 };
 use tumble_domain::{Outcomes, TrialRange};
-use tumble_proto::v1;
 
 use crate::audit;
+use crate::bounds::{COMPARISONS_MAX, Room, TURN_EVENTS_MAX};
 use crate::compare::Comparison;
 use crate::folder::{self, Folders};
 use crate::journal::{Journal, JournalError};
+use crate::outbox::{NotTaken, Outbox};
 use crate::outlet::{Done, Job, RunTables};
+use crate::owner::Lost;
 use crate::wire;
 
-/// Inputs that may wait for the driver; senders wait beyond that.
-pub(crate) const QUEUE_MAX: usize = 1024;
-/// The most inputs that share one commit.
-const TURN_EVENTS_MAX: usize = 256;
-/// Second evaluations that may wait to be compared with what stands in parts; what comes beyond that is not compared.
-const COMPARISONS_MAX: usize = 64;
 /// The driver looks around at least this often, and never more often than the second when only time passes.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 const LOOK_AROUND_MIN: Duration = Duration::from_millis(50);
@@ -35,7 +32,9 @@ const LOOK_AROUND_MIN: Duration = Duration::from_millis(50);
 /// What reaches the driver.
 pub(crate) enum Input {
     /// A worker has said hello; messages to it go into `outbox`.
-    Joined { worker: WorkerId, hello: Hello, outbox: mpsc::UnboundedSender<v1::ToWorker> },
+    Joined { worker: WorkerId, hello: Hello, outbox: Outbox },
+    /// A worker has said something else; it takes room until it is dealt with.
+    FromWorker { event: Event, room: Room },
     /// Something else has happened.
     Event(Event),
     /// A client submits.
@@ -50,6 +49,8 @@ pub(crate) enum Input {
     List { reply: oneshot::Sender<Listing> },
     /// A table is written, or could not be.
     Written(Result<Done, tumble_tables::TableError>),
+    /// The state folder is not ours any more.
+    Lost(Lost),
     /// The process is leaving.
     Stop,
 }
@@ -91,7 +92,9 @@ pub(crate) struct Driver {
     journal: Journal,
     inputs: mpsc::Receiver<Input>,
     jobs: std::sync::mpsc::Sender<Job>,
-    outboxes: BTreeMap<WorkerId, mpsc::UnboundedSender<v1::ToWorker>>,
+    outboxes: BTreeMap<WorkerId, Outbox>,
+    /// What the messages of this turn take until they are durable.
+    rooms: Vec<Room>,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     watched: BTreeMap<RunId, watch::Sender<RunView>>,
     next_request: u64,
@@ -144,6 +147,7 @@ impl Driver {
             inputs,
             jobs,
             outboxes: BTreeMap::new(),
+            rooms: Vec::new(),
             waiting: BTreeMap::new(),
             watched: BTreeMap::new(),
             next_request: 0,
@@ -206,6 +210,7 @@ impl Driver {
                 None => {}
             }
         }
+        self.rooms.clear();
         self.publish(now);
         Ok(())
     }
@@ -229,13 +234,17 @@ impl Driver {
                 self.outboxes.insert(worker, outbox);
                 events.push_back(Event::WorkerJoined { worker, hello });
             }
-            Input::Event(event) => {
-                if let Event::WorkerLeft { worker } = &event {
-                    self.outboxes.remove(worker);
-                }
+            Input::FromWorker { event, room } => {
+                self.rooms.push(room);
                 if let Event::Drifted { worker, run, generation } = &event {
                     let name = self.core.roster().get(worker).map(tumble_core::Worker::name).unwrap_or_default();
                     tracing::warn!(worker = name, %run, generation, "a worker's replica of the strategy had drifted");
+                }
+                events.push_back(event);
+            }
+            Input::Event(event) => {
+                if let Event::WorkerLeft { worker } = &event {
+                    self.outboxes.remove(worker);
                 }
                 events.push_back(event);
             }
@@ -279,6 +288,7 @@ impl Driver {
                 events.push_back(self.compared(found));
             }
             Input::Written(Err(error)) => return Err(error.into()),
+            Input::Lost(lost) => return Err(JournalError::Lost(lost).into()),
             Input::Stop => return Ok(true),
         }
         Ok(false)
@@ -307,14 +317,19 @@ impl Driver {
         for (worker, message) in outgoing.messages {
             if let Message::Dismiss { reason } = &message {
                 tracing::warn!(worker = worker.0, reason, "a worker is dismissed");
-                // Dropping the outbox ends the stream.
-                self.outboxes.remove(&worker);
+                if let Some(outbox) = self.outboxes.remove(&worker) {
+                    outbox.close(Status::aborted(reason));
+                }
             }
             let Some(outbox) = self.outboxes.get(&worker) else { continue };
-            for piece in wire::to_worker(&message) {
-                if outbox.send(piece).is_err() {
-                    break; // its session is ending; `WorkerLeft` is on its way
-                }
+            let taken = wire::to_worker(&message).into_iter().try_for_each(|piece| outbox.send(piece));
+            // Where its session is over already, `WorkerLeft` is on its way.
+            if taken == Err(NotTaken::Full) {
+                let reason = "it does not read what it is sent";
+                tracing::warn!(worker = worker.0, reason, "a worker is dismissed");
+                outbox.close(Status::aborted(reason));
+                self.outboxes.remove(&worker);
+                events.push_back(Event::WorkerLeft { worker });
             }
         }
         for reply in outgoing.replies {

@@ -3,16 +3,20 @@
 //! It never depends on the pipelines: it knows them by the descriptions that workers announce and clients check against.
 
 mod audit;
+mod bounds;
 pub mod compare;
 pub mod driver;
 pub mod extend;
 pub mod folder;
 pub mod journal;
+mod outbox;
 pub mod outlet;
+pub mod owner;
 mod readback;
 pub mod server;
 mod service;
 mod wire;
 
 pub use folder::Folders;
+pub use owner::OwnerSettings;
 pub use server::{Config, ServeError, Server};

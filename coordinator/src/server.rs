@@ -1,6 +1,5 @@
 //! The coordinator as a whole: it takes its state folder, listens, and serves until it is stopped.
 
-use std::fs::{File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,16 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tonic::transport::server::TcpIncoming;
 use tumble_core::Limits;
 use tumble_proto::access::{Access, AccessError};
 use tumble_proto::v1::{runs_server::RunsServer, workers_server::WorkersServer};
 use tumble_proto::{DESCRIPTORS, MESSAGE_BYTES_MAX};
 
-use crate::driver::{DriveError, Driver, Input, QUEUE_MAX};
+use crate::bounds::{
+    CONNECTION_WINDOW, QUEUE_KIB_MAX, QUEUE_MAX, REQUESTS_MAX, SESSIONS_MAX, STREAM_WINDOW, WATCHES_MAX,
+};
+use crate::driver::{DriveError, Driver, Input};
 use crate::folder::{Folders, new_secret};
 use crate::journal::{Journal, JournalError};
+use crate::owner::{self, OwnerSettings, TakeError};
 use crate::service::{Doorkeeper, RunsService, WorkersService};
 
 /// What a coordinator is started with.
@@ -27,6 +30,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Its journal and access files.
     pub state: PathBuf,
+    /// How the state folder is held.
+    pub owner: OwnerSettings,
     /// Where tables go.
     pub folders: Folders,
     /// What bounds it.
@@ -51,10 +56,12 @@ pub enum ServeError {
         source: io::Error,
     },
     /// Somebody else uses it.
-    #[error("another process uses the state folder {}; stop it first", path.display())]
+    #[error("another process uses the state folder {}: {how}; stop it first", path.display())]
     Held {
         /// Which folder.
         path: PathBuf,
+        /// What is known of it.
+        how: String,
     },
     /// The address is taken, or not ours.
     #[error("failed to listen on {address}: {source}")]
@@ -97,8 +104,14 @@ impl Server {
         if !config.listen.ip().is_loopback() {
             return Err(ServeError::NotLoopback(config.listen));
         }
-        let lock = take_state_folder(&config.state)?;
-        let journal = Journal::open(&config.state.join("journal.sqlite"))?;
+        let (state, settings) = (config.state.clone(), config.owner.clone());
+        // It may have to wait for another's lease to run out. Not a task: an end of the process would wait for that.
+        let (give, taken) = oneshot::channel();
+        let take = move || drop(give.send(take_state_folder(&state, &settings)));
+        std::thread::Builder::new().name("take".to_owned()).spawn(take).expect("the system has a thread left");
+        let owner = Arc::new(taken.await.expect("taking does not panic")?);
+        let path = config.state.join("journal.sqlite");
+        let journal = Journal::open_owned(&path, owner.clone(), config.owner.file_locks)?;
         let listen = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -108,12 +121,17 @@ impl Server {
         let (jobs, work) = std::sync::mpsc::channel();
         let driver = Driver::restore(journal, &config.folders, config.limits.clone(), inbox, jobs)?;
 
-        let written = inputs.clone();
+        let lost = inputs.clone();
+        owner.on_lost(move |why| drop(lost.blocking_send(Input::Lost(why))));
+        let (written, writer) = (inputs.clone(), owner.clone());
         let outlet = std::thread::Builder::new()
             .name("tables".to_owned())
             .spawn(move || {
                 while let Ok(job) = work.recv() {
                     let job: crate::outlet::Job = job;
+                    if writer.check().is_err() {
+                        break; // the driver is told by itself
+                    }
                     if written.blocking_send(Input::Written(job.write())).is_err() {
                         break;
                     }
@@ -140,7 +158,7 @@ impl Server {
                 served.abort();
                 // A part that is being written is completed or leaves no trace; the journal still has its trials.
                 drop(outlet);
-                drop(lock);
+                owner.release();
                 let _ = report_end.send(driven.map_err(ServeError::from));
             })
             .expect("the system has a thread left");
@@ -162,9 +180,8 @@ impl Server {
     }
 }
 
-/// Keeps the state folder to this process for as long as the file is open. Only a hint on some network file systems;
-/// the journal's own lock and epoch stand behind it.
-fn take_state_folder(state: &Path) -> Result<File, ServeError> {
+/// Keeps the state folder to this process.
+fn take_state_folder(state: &Path, settings: &OwnerSettings) -> Result<owner::Owner, ServeError> {
     let failed = |source| ServeError::State { path: state.to_owned(), source };
     std::fs::create_dir_all(state).map_err(failed)?;
     #[cfg(unix)]
@@ -172,12 +189,20 @@ fn take_state_folder(state: &Path) -> Result<File, ServeError> {
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(state, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
     }
-    let lock = File::create(state.join("owner")).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(ServeError::Held { path: state.to_owned() }),
-        Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => Ok(lock),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+    owner::take(state, settings).map_err(|error| match error {
+        TakeError::Io(source) => failed(source),
+        TakeError::Held(how) => ServeError::Held { path: state.to_owned(), how },
+    })
+}
+
+impl ServeError {
+    /// Whether the state folder was lost to another coordinator, or could not be held: the run can go on elsewhere.
+    pub fn is_lost(&self) -> bool {
+        let of_journal = |error: &JournalError| matches!(error, JournalError::Lost(_));
+        match self {
+            ServeError::Journal(error) | ServeError::Drive(DriveError::Journal(error)) => of_journal(error),
+            _ => false,
+        }
     }
 }
 
@@ -201,10 +226,18 @@ async fn serve(
     client_access: Access,
     stops: oneshot::Receiver<()>,
 ) -> Result<(), tonic::transport::Error> {
-    let workers = WorkersServer::new(WorkersService { inputs: inputs.clone(), next_worker: 0.into() })
+    let bounded = |most: usize| Arc::new(Semaphore::new(most));
+    let workers = WorkersService {
+        inputs: inputs.clone(),
+        next_worker: 0.into(),
+        sessions: bounded(SESSIONS_MAX),
+        unhandled: bounded(QUEUE_KIB_MAX as usize),
+    };
+    let workers = WorkersServer::new(workers)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let runs = RunsServer::new(RunsService { inputs, folders }).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let runs = RunsService { inputs, folders, requests: bounded(REQUESTS_MAX), watches: bounded(WATCHES_MAX) };
+    let runs = RunsServer::new(runs).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .build_v1()
@@ -216,8 +249,8 @@ async fn serve(
     let client_door = Doorkeeper(Arc::from(client_access.secret));
     use tonic::service::interceptor::InterceptedService;
     tonic::transport::Server::builder()
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(16 << 20)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .add_service(InterceptedService::new(workers, worker_door))

@@ -3,10 +3,11 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use subtle::ConstantTimeEq;
-use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::{UnboundedReceiverStream, WatchStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::service::Interceptor;
 use tonic::{Request, Response, Status, Streaming};
@@ -15,8 +16,10 @@ use tumble_domain::TrialRange;
 use tumble_proto::access::SECRET_METADATA;
 use tumble_proto::{WireError, describe, outcomes, v1};
 
+use crate::bounds::{Anteroom, Patter};
 use crate::driver::{Answer, Input, prepare_folder};
 use crate::folder::Folders;
+use crate::outbox::{Outbox, outbox};
 use crate::wire;
 
 /// Lets in who knows the secret. The comparison takes the same time wherever a guess goes wrong.
@@ -40,6 +43,12 @@ fn malformed(error: WireError) -> Status {
     Status::invalid_argument(error.to_string())
 }
 
+/// Takes one of a bounded number, or says that there are too many.
+fn admitted(among: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Status> {
+    let full = |_| Status::resource_exhausted(format!("the coordinator has too many {what} already; try again later"));
+    among.clone().try_acquire_owned().map_err(full)
+}
+
 fn gone<T>(_: T) -> Status {
     Status::unavailable("the coordinator is stopping")
 }
@@ -49,6 +58,10 @@ fn gone<T>(_: T) -> Status {
 pub(crate) struct WorkersService {
     pub(crate) inputs: mpsc::Sender<Input>,
     pub(crate) next_worker: AtomicU64,
+    /// Who may have a session.
+    pub(crate) sessions: Arc<Semaphore>,
+    /// What may wait for the driver, in KiB.
+    pub(crate) unhandled: Arc<Semaphore>,
 }
 
 type ToWorkerStream = Pin<Box<dyn Stream<Item = Result<v1::ToWorker, Status>> + Send>>;
@@ -58,18 +71,30 @@ impl v1::workers_server::Workers for WorkersService {
     type SessionStream = ToWorkerStream;
 
     async fn session(&self, request: Request<Streaming<v1::FromWorker>>) -> Result<Response<ToWorkerStream>, Status> {
+        let permit = admitted(&self.sessions, "sessions")?;
         let mut stream = request.into_inner();
         let worker = WorkerId(self.next_worker.fetch_add(1, Ordering::Relaxed));
-        let inputs = self.inputs.clone();
-        let (outbox, messages) = mpsc::unbounded_channel();
+        let (inputs, anteroom) = (self.inputs.clone(), Anteroom::new(self.unhandled.clone()));
+        let (messages, unread, mut over) = outbox();
+        let close = unread.closer();
         tokio::spawn(async move {
-            if let Err(status) = session(worker, &mut stream, &inputs, outbox).await {
+            let mut messages = Some(messages);
+            // A session that is over is not read to its end: it may have none.
+            let ended = tokio::select! {
+                ended = session(worker, &mut stream, &inputs, &anteroom, &mut messages) => ended,
+                _ = over.wait_for(|over| *over) => Ok(()),
+            };
+            if let Err(status) = ended {
                 tracing::warn!(worker = worker.0, "a worker's session ended: {}", status.message());
+                close(status);
             }
             let _ = inputs.send(Input::Event(Event::WorkerLeft { worker })).await;
         });
-        let messages = UnboundedReceiverStream::new(messages);
-        Ok(Response::new(Box::pin(messages.map(Ok))))
+        let messages = unread.map(move |message| {
+            let _as_long_as_it_lasts = &permit;
+            message
+        });
+        Ok(Response::new(Box::pin(messages)))
     }
 }
 
@@ -77,17 +102,29 @@ async fn session(
     worker: WorkerId,
     stream: &mut Streaming<v1::FromWorker>,
     inputs: &mpsc::Sender<Input>,
-    outbox: mpsc::UnboundedSender<v1::ToWorker>,
+    anteroom: &Anteroom,
+    outbox: &mut Option<Outbox>,
 ) -> Result<(), Status> {
     use v1::from_worker::Kind;
     let Some(Kind::Hello(hello)) = stream.message().await?.and_then(|m| m.kind) else {
         return Err(malformed(WireError::Missing("hello")));
     };
     let hello = read_hello(hello)?;
+    let outbox = outbox.take().expect("nobody has joined before");
     inputs.send(Input::Joined { worker, hello, outbox }).await.map_err(gone)?;
+    let mut patter = Patter::new();
     loop {
         let Some(message) = stream.message().await? else { return Ok(()) };
         let bytes = wire::received(&message);
+        if !matches!(message.kind, Some(Kind::Report(_))) {
+            let now = Instant::now();
+            if !patter.bears_one_more(now) {
+                return Err(Status::resource_exhausted("the worker floods: far more messages than it has to say"));
+            }
+            if matches!(message.kind, Some(Kind::Heartbeat(_))) && !patter.is_news(now) {
+                continue;
+            }
+        }
         let event = match message.kind.ok_or_else(|| malformed(WireError::Missing("kind")))? {
             Kind::Hello(_) => return Err(malformed(WireError::Malformed("hello"))),
             Kind::Heartbeat(_) => Event::Heartbeat { worker },
@@ -100,7 +137,8 @@ async fn session(
             }
             Kind::Report(report) => Event::Reported { worker, report: read_report(report, bytes)? },
         };
-        inputs.send(Input::Event(event)).await.map_err(gone)?;
+        let room = anteroom.enter(bytes).await;
+        inputs.send(Input::FromWorker { event, room }).await.map_err(gone)?;
     }
 }
 
@@ -149,11 +187,16 @@ fn read_report(report: v1::Report, bytes: u64) -> Result<Report, Status> {
 pub(crate) struct RunsService {
     pub(crate) inputs: mpsc::Sender<Input>,
     pub(crate) folders: Folders,
+    /// Who may be waiting for an answer.
+    pub(crate) requests: Arc<Semaphore>,
+    /// Who may follow a run.
+    pub(crate) watches: Arc<Semaphore>,
 }
 
 impl RunsService {
     /// Asks the driver and waits for its answer.
     async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Status> {
+        let _one_of_them = admitted(&self.requests, "requests")?;
         let (reply, answer) = oneshot::channel();
         self.inputs.send(input(reply)).await.map_err(gone)?;
         answer.await.map_err(gone)
@@ -235,6 +278,7 @@ impl v1::runs_server::Runs for RunsService {
     type WatchStream = ViewStream;
 
     async fn watch(&self, request: Request<v1::RunRequest>) -> Result<Response<ViewStream>, Status> {
+        let permit = admitted(&self.watches, "clients that follow runs")?;
         let run = request.into_inner().run;
         let watching = self.ask(|reply| Input::Watch { run, reply }).await?.map_err(refused)?;
         let mut over = false;
@@ -244,7 +288,11 @@ impl v1::runs_server::Runs for RunsService {
             over = view.state.is_over();
             go_on
         });
-        Ok(Response::new(Box::pin(views.map(|view| Ok(wire::view(&view))))))
+        let views = views.map(move |view| {
+            let _as_long_as_it_lasts = &permit;
+            Ok(wire::view(&view))
+        });
+        Ok(Response::new(Box::pin(views)))
     }
 
     async fn cancel(&self, request: Request<v1::RunRequest>) -> Result<Response<v1::RunView>, Status> {

@@ -38,6 +38,7 @@ pub(crate) fn to_worker(message: &Message) -> Vec<v1::ToWorker> {
             generation_first_trial: grant.generation_start,
         })],
         Message::CloseRun { run } => vec![Kind::CloseRun(v1::CloseRun { run: run.to_string() })],
+        Message::Farewell => vec![Kind::Farewell(v1::Farewell {})],
         Message::Dismiss { .. } => Vec::new(),
     };
     kinds.into_iter().map(|kind| v1::ToWorker { kind: Some(kind) }).collect()

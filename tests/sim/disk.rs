@@ -1,9 +1,9 @@
 //! What outlives a crash: the journal, with the meaning of `coordinator/src/journal`, and the tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tumble_core::{Champion, GenerationRow, Reason, Record, RunId, RunRecord};
+use tumble_core::{AttemptOutcome, Champion, GenerationRow, Reason, Record, RunId, RunRecord};
 use tumble_domain::{Outcomes, RangeSet, TrialRange};
 
 use crate::rows::Rows;
@@ -21,6 +21,8 @@ pub(crate) struct Journal {
     next: u64,
     /// Every trial whose outcome was ever made durable, by run.
     scored: BTreeMap<RunId, RangeSet>,
+    /// Workers of which a lease was ever recorded as lost.
+    pub(crate) losers: BTreeSet<String>,
     /// Disagreements ever recorded.
     pub(crate) disagreements: u64,
 }
@@ -35,6 +37,9 @@ impl Journal {
                     let scored = self.scored.entry(record.run.clone()).or_default();
                     assert!(!scored.overlaps(*range), "trials {range} of `{}` are recorded twice", record.run);
                     scored.insert(*range);
+                }
+                Record::Attempted(attempt) if attempt.outcome == AttemptOutcome::Lost => {
+                    self.losers.insert(attempt.worker.clone());
                 }
                 Record::Disagreed { .. } => self.disagreements += 1,
                 _ => {}

@@ -167,6 +167,7 @@ impl World {
                 range: grant.range,
             })],
             Message::CloseRun { run } => vec![Happened::Closed { run: name(run) }],
+            Message::Farewell => vec![Happened::Farewell],
         };
         for event in events {
             self.happened(worker, event);
@@ -365,6 +366,9 @@ impl World {
             Some(Up::Bye) => {
                 let host = session.host;
                 self.sessions.remove(&worker);
+                if !self.hosts[host].lies {
+                    self.left.insert(format!("host-{host}/{}", worker.0));
+                }
                 self.hosts[host].session = None;
                 self.hosts[host].present = self.is_calm;
                 self.put(Event::WorkerLeft { worker });

@@ -17,5 +17,7 @@ mod rows;
 mod run_file;
 mod seeds;
 mod stories;
+#[path = "../tally.rs"]
+mod tally;
 mod verdict;
 mod world;

@@ -1,10 +1,10 @@
 //! The coordinator's process: the real core, and a driver that does what `coordinator/src/driver.rs` does, but may die
 //! between any two of its steps.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use tumble_core::{
-    Coordinator, Difference, Effects, Event, Message, Outgoing, Phase, Record, Run, RunId, RunRecord, TableWork,
+    Coordinator, Difference, Effects, Event, Message, Outgoing, Phase, Record, Run, RunId, RunRecord, TableWork, Worker,
 };
 use tumble_domain::{Outcomes, TrialRange};
 
@@ -162,7 +162,13 @@ impl World {
         for _ in 0..most {
             let Some(event) = process.inbox.pop_front() else { break };
             self.tell(|| format!("event {}", shortly(&event)));
+            let ticks = matches!(event, Event::Tick);
+            let names = |core: &Coordinator| core.roster().values().map(Worker::name).collect::<BTreeSet<_>>();
+            let before = if ticks { names(&process.core) } else { BTreeSet::new() };
             effects.append(process.core.handle(now, event));
+            if ticks {
+                self.given_up.extend(before.difference(&names(&process.core)).cloned());
+            }
             check::invariants(&process.core);
             if self.lies == 0 {
                 check::memory(&process.core);

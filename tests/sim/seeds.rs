@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::chance::Chance;
 use crate::hosts::Host;
 use crate::run_file::{RunFile, brittle, sphere};
+use crate::tally::survived;
 use crate::world::{Happening, World};
 
 /// Stories of every test run.
@@ -31,6 +32,7 @@ fn whatever_happens_the_tables_are_those_of_the_run_file() {
     });
     failed.sort_unstable();
     assert!(failed.is_empty(), "of {seeds} stories, {} failed: seeds {failed:?}", failed.len());
+    survived("a simulated story of chance", seeds);
 }
 
 /// A story that fails says how to tell it again.

@@ -8,6 +8,7 @@ use tumble_worker::worker::{Action, Event, Grant, Lesson, Piece, Say, Worker};
 
 use crate::run_file::{RunFile, brittle, pipelines, sphere};
 use crate::seeds::tell;
+use crate::tally::survived;
 use crate::world::{Happening, World};
 
 /// Small shards, so that there is something to lose at any moment.
@@ -73,6 +74,7 @@ fn a_wall_clock_that_jumps_back_and_forth_changes_nothing() {
         world.now_ms
     };
     assert_eq!(story(true), story(false));
+    survived("a wall clock that goes back, or far ahead", 4);
 }
 
 #[test]

@@ -17,6 +17,9 @@ impl World {
             assert!(worker.known.is_empty() && worker.leases.is_empty() && !worker.quarantined, "{id:?}: {worker:?}");
             assert!(worker.refused.is_empty(), "{id:?} is remembered not to evaluate what has ended: {worker:?}");
         }
+        let heard = self.left.difference(&self.given_up);
+        let lost: Vec<_> = heard.filter(|worker| self.disk.journal.losers.contains(*worker)).collect();
+        assert!(lost.is_empty(), "who leaves in order loses nothing: {lost:?}");
         if self.lies == 0 {
             assert_eq!(core.refused_reports(), 0, "reports of honest workers were refused");
         }

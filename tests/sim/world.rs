@@ -1,6 +1,6 @@
 //! The world of a story: its clock, its agenda, and the verbs that stories are told with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -42,6 +42,10 @@ pub(crate) struct World {
     happenings: u64,
     /// Reports that our own workers mangled.
     pub(crate) lies: u64,
+    /// Honest workers that left in order, as the attempts table names them.
+    pub(crate) left: BTreeSet<String>,
+    /// Workers that were given up for their silence.
+    pub(crate) given_up: BTreeSet<String>,
     /// Updating a replica takes up to this long.
     pub(crate) update_ms: u64,
     /// Bits that flipped in replicas, and replicas that were found to have drifted.
@@ -168,6 +172,8 @@ impl World {
             appointments: 0,
             happenings: 0,
             lies: 0,
+            left: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             update_ms: 4,
             flipped: 0,
             drifted: 0,

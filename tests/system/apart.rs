@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use tumble_tables::{AttemptOutcome, Column, read_attempts, read_column};
 
 use crate::cases::*;
+use crate::tally::survived;
 use crate::tumble::*;
 
 fn folder_of(view: &Json) -> PathBuf {
@@ -122,6 +123,7 @@ fn a_coordinator_killed_and_started_again_goes_on_with_the_same_workers_and_clie
         assert!(workers.iter_mut().all(|worker| !worker.has_ended()), "the workers are still the first ones");
         let folder = place.path().join("runs").join(&run);
         assert_same(&results(&folder), undisturbed(run_file), "the coordinator was killed twice");
+        survived("`kill -9` of the coordinator", 2);
     }
 }
 
@@ -136,8 +138,10 @@ fn a_worker_that_is_told_to_leave_hands_its_trials_to_the_other() {
     until("both workers hold trials", || (under_way(coordinator.state(), &run, 0.1)["workers"] == 2).then_some(()));
     leaving.signal(Signal::SIGTERM);
     leaving.said().exits(0);
-    let view = under_way(coordinator.state(), &run, 0.0);
-    assert!(view["workers"].as_u64() <= Some(1), "{view:#}");
+    until("the one that left holds nothing any more", || {
+        let view = standing(coordinator.state(), &run)?;
+        (view["workers"].as_u64()? <= 1).then_some(())
+    });
     coordinator.client(&format!("wait {run}")).exits(0);
     let folder = place.path().join("runs").join(&run);
     assert_same(&results(&folder), undisturbed(LONG_SWEEP), "one worker left");
@@ -145,6 +149,49 @@ fn a_worker_that_is_told_to_leave_hands_its_trials_to_the_other() {
     let mut of_left = attempts.iter().filter(|attempt| attempt.worker.ends_with(&left)).peekable();
     assert!(of_left.peek().is_some(), "the one that left had worked");
     assert!(of_left.all(|attempt| attempt.outcome != AttemptOutcome::Lost), "who leaves politely loses nothing");
+}
+
+/// One trial of a moment, and one that takes longer than any test waits.
+const ENDLESS: &str = r#"
+name = "endless"
+pipeline = "go-cls"
+[config]
+inputs = 1000
+notebook_units = 0
+[sweep]
+design = "list"
+[sweep.axes]
+epochs = [1, 1_000_000]
+"#;
+
+#[test]
+fn a_worker_that_is_told_to_leave_in_an_endless_trial_leaves_it_to_another() {
+    let place = Place::new();
+    place.file("run-file.toml", ENDLESS);
+    let coordinator = Coordinator::start(&place, "127.0.0.1:0");
+    let leaving = coordinator.worker();
+    let run = coordinator.submit("run-file.toml");
+    let holds_the_endless_one = || {
+        let view = standing(coordinator.state(), &run)?;
+        (view["trials_done"] == 1 && view["workers"] == 1).then_some(())
+    };
+    until("the first trial is reported and the other one granted", holds_the_endless_one);
+    let left = format!("/{}", leaving.id());
+    leaving.signal(Signal::SIGTERM);
+    // It would wait in vain for the trial's end.
+    leaving.said().exits(0);
+    until("it is seen to be gone", || {
+        let list = coordinator.client("list --output json").exits(0).json();
+        (list["workers"] == 0).then_some(())
+    });
+    let _other = coordinator.worker();
+    until("another worker has the trial", holds_the_endless_one);
+    coordinator.client(&format!("cancel {run}")).exits(0);
+    coordinator.client(&format!("wait {run}")).exits(4);
+    let attempts = read_attempts(&place.path().join("runs").join(&run).join("attempts.parquet")).unwrap();
+    let of_left: Vec<_> = attempts.iter().filter(|attempt| attempt.worker.ends_with(&left)).collect();
+    let outcomes: Vec<_> = of_left.iter().map(|attempt| attempt.outcome).collect();
+    assert_eq!(outcomes, [AttemptOutcome::Reported, AttemptOutcome::Returned], "{of_left:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use tumble_tables::{AttemptOutcome, read_attempts};
 
 use crate::cases::*;
+use crate::tally::survived;
 use crate::tumble::*;
 
 /// The two run files that things happen to, each with its number of trials.
@@ -52,6 +53,7 @@ fn an_evolution_that_restarts_with_other_populations_is_the_same_for_any_workers
     let summary = summary(&folder);
     assert_eq!(summary["reason"], "objective reached");
     assert_each_trial_once(&folder, summary["trials"].as_u64().expect("it counts"));
+    survived("everything killed", 1);
 }
 
 #[test]
@@ -193,6 +195,7 @@ fn workers_killed_again_and_again_change_no_byte() {
         assert_each_trial_once(&folder, trials);
         assert_eq!(summary(&folder)["disagreements"], 0);
         assert!(!folder.join(".tumble").exists(), "what only a resume needs is tidied away");
+        survived("workers of `tumble run` killed", killed.len() as u64);
     }
 }
 
@@ -233,6 +236,7 @@ fn a_run_killed_twice_with_all_that_belongs_to_it_is_resumed_to_the_same_bytes()
         let said = place.tumble("run --resume --out killed").exits(0);
         assert!(said.stderr.contains("is complete already"), "{said:#?}");
         assert_same(&results(&folder), quiet, "resumed though complete");
+        survived("everything killed", 2);
     }
 }
 
@@ -253,6 +257,7 @@ fn a_run_is_resumed_in_a_folder_that_has_moved_or_is_named_differently() {
     assert_eq!(resumed.ended().code(), Some(0));
     assert_same(&results(&moved), quiet, "moved");
     assert!(!there.exists(), "the old folder came back");
+    survived("everything killed", 2);
 }
 
 #[test]
@@ -281,6 +286,7 @@ fn a_run_that_is_asked_to_stop_says_how_to_go_on_and_does() {
         assert_eq!(resumed.ended().code(), Some(0));
         assert_same(&results(&folder), quiet, "stopped and resumed");
         assert_each_trial_once(&folder, trials);
+        survived("a run asked to stop", 1);
     }
 }
 
@@ -328,4 +334,5 @@ fn a_worker_that_falls_silent_is_given_up_and_taken_back() {
     assert!(expired(&folder) >= 1);
     assert_same(&results(&folder), quiet, "silent for a while");
     assert_each_trial_once(&folder, LONG_SWEEP_TRIALS);
+    survived("a worker silent for longer than 10 s", 1);
 }

@@ -8,6 +8,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::cases::*;
+use crate::tally::survived;
 use crate::tumble::*;
 
 /// A file system of our own, in memory; gone when the test lets go of it.
@@ -82,6 +83,7 @@ fn a_full_disk_under_the_state_folder_stops_the_run_and_costs_nothing() {
     fs::remove_dir_all(folder.join(".tumble")).unwrap();
     fs::rename(folder.join("moved"), folder.join(".tumble")).unwrap();
     goes_on(&place, LONG_SWEEP, "out", "after a full disk under the journal");
+    survived("a full disk under the state folder", 1);
 }
 
 #[test]
@@ -95,6 +97,7 @@ fn a_full_disk_under_the_tables_stops_the_run_and_costs_nothing() {
     stopped(said, &["trials/part-0", "No space left on device"]);
     disk.changed("size=64m");
     goes_on(&place, LONG_SWEEP, "out", "after a full disk under the tables");
+    survived("a full disk under the tables", 1);
 }
 
 #[test]
@@ -110,6 +113,7 @@ fn a_folder_that_becomes_read_only_stops_the_run_and_costs_nothing() {
     stopped(run.said(), &["trials/part-0", "Read-only file system"]);
     disk.changed("rw");
     goes_on(&place, LONG_EVOLVE, "out", "after a read-only folder");
+    survived("a folder that becomes read-only", 1);
 }
 
 #[test]
@@ -123,6 +127,7 @@ fn a_state_folder_that_is_read_only_is_named_before_anything_begins() {
     assert!(said.stderr.contains("failed to use the state folder"), "{said:#?}");
     assert!(said.stderr.contains("out/.tumble: Read-only file system"), "{said:#?}");
     assert!(!folder.join("run.toml").exists());
+    survived("a state folder that is read-only", 1);
 }
 
 /// Begins a run, waits until it has a part, and stops it as a person does: everything is in one journal then.
@@ -160,6 +165,7 @@ fn a_part_that_is_deleted_or_cut_is_named_and_its_trials_are_evaluated_again() {
         {
             assert!(said.stderr.contains(words), "nothing is said of `{words}`: {said:#?}");
         }
+        survived("a part deleted, a part cut in half", 2);
     }
 }
 
@@ -176,6 +182,7 @@ fn a_trials_folder_that_is_deleted_in_mid_run_is_noticed_before_the_tables_are_c
         assert!(!folder.join("summary.json").exists(), "an incomplete table has no summary");
         let said = goes_on(&place, run_file, "out", "the trials deleted in mid-run");
         assert!(said.stderr.contains("trials 0..4096: they are evaluated again"), "{said:#?}");
+        survived("`trials/` deleted in mid-run", 1);
     }
 }
 
@@ -205,6 +212,7 @@ fn a_bit_that_flips_anywhere_in_the_journal_never_makes_a_wrong_table() {
                     assert_same(&results(&copy), &before, "a journal that cannot be used");
                 }
             }
+            survived("a bit flipped in the journal's file", 1);
         }
     }
 }
@@ -227,4 +235,5 @@ fn a_folder_that_a_killed_run_left_before_it_was_recorded_is_taken_again() {
     place.file("taken/notes.txt", "three years of work");
     let said = place.tumble("run run-file.toml --quiet --workers 1 --out taken").exits(2);
     assert!(said.stderr.contains("exists and is not empty"), "{said:#?}");
+    survived("killed before the run was recorded", 1);
 }

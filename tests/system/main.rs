@@ -4,15 +4,22 @@ mod apart;
 mod axes;
 mod bytes;
 mod cases;
+#[path = "../sim/chance.rs"]
+mod chance;
 mod differing;
 mod extend;
 mod faults;
+mod kills;
 mod limits;
 mod memory;
 mod mistakes;
+mod network;
+mod ownership;
 mod safety;
 mod shown;
 mod stopping;
+#[path = "../tally.rs"]
+mod tally;
 mod trace;
 mod tumble;
 mod wire;

@@ -118,7 +118,9 @@ fn a_state_folder_has_one_coordinator() {
     let before = fs::read(coordinator.state().join("client.access")).unwrap();
     let said = place.tumble("coordinator --listen 127.0.0.1:0 --state state --out runs").exits(2);
     let state = coordinator.state().display();
-    let expected = format!("error: another process uses the state folder {state}; stop it first\n");
+    let host = nix::unistd::gethostname().expect("it has a name").into_string().expect("it is text");
+    let holder = format!("process {} on host {host} holds it and lives", coordinator.id());
+    let expected = format!("error: another process uses the state folder {state}: {holder}; stop it first\n");
     assert_eq!((said.stdout.as_str(), said.stderr), ("", expected));
     assert_eq!(
         fs::read(coordinator.state().join("client.access")).unwrap(),

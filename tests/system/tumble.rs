@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -64,14 +64,16 @@ pub(crate) struct Process {
     child: Child,
     stdout: Option<std::thread::JoinHandle<String>>,
     stderr: Option<std::thread::JoinHandle<String>>,
+    has_spoken: Arc<AtomicBool>,
 }
 
 impl Process {
     pub(crate) fn start(mut command: Command) -> Process {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
-        let stdout = drain(child.stdout.take().expect("it is piped"));
-        let stderr = drain(child.stderr.take().expect("it is piped"));
-        Process { child, stdout: Some(stdout), stderr: Some(stderr) }
+        let has_spoken = Arc::new(AtomicBool::new(false));
+        let stdout = drain(child.stdout.take().expect("it is piped"), Arc::default());
+        let stderr = drain(child.stderr.take().expect("it is piped"), has_spoken.clone());
+        Process { child, stdout: Some(stdout), stderr: Some(stderr), has_spoken }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -84,6 +86,11 @@ impl Process {
 
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_some()
+    }
+
+    /// Whether it has written a line to stderr by now: of its progress, too.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.has_spoken.load(Ordering::Relaxed)
     }
 
     /// Waits for its end.
@@ -120,10 +127,13 @@ impl Drop for Process {
     }
 }
 
-fn drain(from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+fn drain(from: impl Read + Send + 'static, has_line: Arc<AtomicBool>) -> std::thread::JoinHandle<String> {
     std::thread::spawn(move || {
         let mut text = String::new();
-        let _ = BufReader::new(from).read_to_string(&mut text);
+        let mut from = BufReader::new(from);
+        let _ = from.read_line(&mut text);
+        has_line.store(!text.is_empty(), Ordering::Relaxed);
+        let _ = from.read_to_string(&mut text);
         text
     })
 }
@@ -174,6 +184,27 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         }
         assert!(since.elapsed() < HANGS_AFTER, "waited in vain until {what}");
         std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Looks until something has ended, for as long as more and more of it is done: on a busy machine that may take its time,
+/// and only standing still is a failure.
+#[track_caller]
+pub(crate) fn until_end<T>(
+    what: &str,
+    mut ended: impl FnMut() -> Option<T>,
+    mut done: impl FnMut() -> Option<u64>,
+) -> T {
+    let mut before = None;
+    loop {
+        let more = until(&format!("{what} ends, or goes on"), || match ended() {
+            Some(end) => Some(Ok(end)),
+            None => done().filter(|done| Some(*done) > before).map(Err),
+        });
+        match more {
+            Ok(end) => return end,
+            Err(done) => before = Some(done),
+        }
     }
 }
 
@@ -299,10 +330,14 @@ pub(crate) fn under_way(state: &Path, run: &str, share: f64) -> Json {
     view
 }
 
-/// An address that nothing listens on at the moment.
+/// An address that nothing listens on at the moment, and that nothing takes while its coordinator is down: of all loopback
+/// addresses one of this process alone, and not the one that connections to any of them come from.
 pub(crate) fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    listener.local_addr().expect("it listens").to_string()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    // A process's id has 22 bits at most.
+    let [high, b, c, d] = std::process::id().to_be_bytes();
+    let port = 20_000 + GIVEN.fetch_add(1, Ordering::Relaxed);
+    format!("127.{}.{c}.{d}:{port}", 64 | (b ^ high) & 63)
 }
 
 /// A long-lived coordinator with its state in `state` and its runs under `runs`.
@@ -314,18 +349,7 @@ pub(crate) struct Coordinator {
 
 impl Coordinator {
     pub(crate) fn start(place: &Place, listen: &str) -> Coordinator {
-        let mut command = tumble();
-        command.current_dir(place.path()).args([
-            "coordinator",
-            "--state",
-            "state",
-            "--out",
-            "runs",
-            "--output",
-            "json",
-        ]);
-        command.args(["--listen", listen]).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("the binary starts");
+        let mut child = Coordinator::command(place, listen).spawn().expect("the binary starts");
         let mut text = String::new();
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
         let said: Json = loop {
@@ -338,8 +362,29 @@ impl Coordinator {
         Coordinator { child, address, state: place.path().join("state") }
     }
 
+    /// The command that `start` starts and waits for.
+    pub(crate) fn command(place: &Place, listen: &str) -> Command {
+        let mut command = tumble();
+        command.current_dir(place.path()).args([
+            "coordinator",
+            "--state",
+            "state",
+            "--out",
+            "runs",
+            "--output",
+            "json",
+        ]);
+        command.args(["--listen", listen]).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How it has ended, if it has.
+    pub(crate) fn end(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is our child")
     }
 
     pub(crate) fn kill_9(&mut self) {

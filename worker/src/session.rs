@@ -205,8 +205,9 @@ async fn session(
                     // Closing our side lets what is said reach the coordinator; it then closes the other.
                     drop(say);
                     let rest = async { while let Ok(Some(_)) = messages.message().await {} };
-                    let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
-                    return Ok(SessionEnd::Left(Ended::Left));
+                    let leave_by = leave_by.expect("only who was asked to leave quits");
+                    let closed = tokio::time::timeout_at(leave_by, rest).await;
+                    return Ok(SessionEnd::Left(if closed.is_ok() { Ended::Left } else { Ended::LeftInHaste }));
                 }
             }
         }
@@ -284,6 +285,7 @@ fn read(message: v1::ToWorker) -> Option<Event> {
             range: TrialRange::new(grant.first_trial, grant.first_trial.saturating_add(grant.trials)),
         }),
         Kind::CloseRun(close) => Event::Closed { run: close.run.into() },
+        Kind::Farewell(_) => Event::Farewell,
     })
 }
 

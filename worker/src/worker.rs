@@ -56,6 +56,8 @@ pub enum Event {
     },
     /// This process is to leave.
     LeaveRequested,
+    /// The coordinator has read that it leaves: nothing more is on its way to it.
+    Farewell,
 }
 
 /// What a worker is sent so that it can make the candidates of a generation.
@@ -251,6 +253,8 @@ pub struct Worker {
     slots: Vec<Option<Job>>,
     queue: VecDeque<Grant>,
     leaving: bool,
+    /// Before it comes a grant may be on its way, and who granted it waits for an answer.
+    farewell: bool,
     memory_bytes_max: u64,
 }
 
@@ -267,6 +271,7 @@ impl Worker {
             slots: vec![None; slots],
             queue: VecDeque::new(),
             leaving: false,
+            farewell: false,
             memory_bytes_max: u64::MAX,
         }
     }
@@ -295,6 +300,7 @@ impl Worker {
                 }
             }
             Event::Updated(updated) => self.updated(updated, &mut actions),
+            Event::Granted(grant) if self.leaving => actions.push(give_back(grant)),
             Event::Granted(grant) => {
                 self.queue.push_back(grant);
                 self.fill_slots(&mut actions);
@@ -307,6 +313,10 @@ impl Worker {
                 self.slots.iter().flatten().for_each(|job| job.abandon.store(true, Ordering::Relaxed));
                 let waiting = std::mem::take(&mut self.queue);
                 actions.extend(waiting.into_iter().map(give_back));
+                self.quit_when_idle(&mut actions);
+            }
+            Event::Farewell => {
+                self.farewell = true;
                 self.quit_when_idle(&mut actions);
             }
         }
@@ -439,12 +449,8 @@ impl Worker {
 
     fn fill_slots(&mut self, actions: &mut Vec<Action>) {
         while let Some(slot) = self.slots.iter().position(Option::is_none) {
-            let ready = self.queue.iter().position(|grant| self.leaving || !self.awaits(grant));
+            let ready = self.queue.iter().position(|grant| !self.awaits(grant));
             let Some(grant) = ready.and_then(|at| self.queue.remove(at)) else { return };
-            if self.leaving {
-                actions.push(give_back(grant));
-                continue;
-            }
             // It waited here while other workers scored its trials, and the run has gone on: nobody needs it any more.
             if self.proposals.get(&grant.run).is_some_and(|(generation, _)| *generation > grant.generation) {
                 actions.push(give_back(grant));
@@ -490,7 +496,7 @@ impl Worker {
     }
 
     fn quit_when_idle(&self, actions: &mut Vec<Action>) {
-        if self.leaving && self.slots.iter().all(Option::is_none) {
+        if self.leaving && self.farewell && self.slots.iter().all(Option::is_none) {
             actions.push(Action::Quit);
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tumble_coordinator::journal::JournalError;
-use tumble_coordinator::{Config, Folders, ServeError, Server};
+use tumble_coordinator::{Config, Folders, OwnerSettings, ServeError, Server};
 use tumble_proto::access::Access;
 use tumble_worker::{Ended, WorkerError};
 
@@ -24,7 +24,8 @@ pub(crate) fn serve_failure(error: ServeError) -> Failure {
             | ServeError::Listen { .. }
             | ServeError::Journal(JournalError::Held { .. })
     );
-    if usage { Failure::usage(error) } else { Failure::internal(error) }
+    let exit = if error.is_lost() { Exit::Stopped } else { Exit::Internal };
+    if usage { Failure::usage(error) } else { Failure { exit, message: error.to_string() } }
 }
 
 pub(crate) async fn coordinator(args: CoordinatorArgs, output: Output) -> Result<Exit, Failure> {
@@ -35,11 +36,17 @@ pub(crate) async fn coordinator(args: CoordinatorArgs, output: Output) -> Result
     let config = Config {
         listen: args.listen,
         state: absolute(&args.state)?,
+        owner: OwnerSettings { lease: args.lease, host: args.host_name, file_locks: !args.no_file_locks },
         folders: Folders::Under(absolute(&args.out)?),
         limits: memory::limits(args.memory),
     };
     let state = config.state.clone();
-    let mut server = Server::start(config).await.map_err(serve_failure)?;
+    let started = tokio::select! {
+        started = Server::start(config) => started,
+        // It may be waiting for another's lease to run out.
+        () = stopped(asked.clone()) => return Ok(Exit::Complete),
+    };
+    let mut server = started.map_err(serve_failure)?;
     let (worker, client) = (state.join("worker.access"), state.join("client.access"));
     let text = format!(
         "listening on {}\nworkers: tumble worker --access {}\nclients: tumble submit FILE --access {}\n",

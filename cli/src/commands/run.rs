@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tumble_coordinator::folder::new_run_id;
 use tumble_coordinator::journal::Journal;
-use tumble_coordinator::{Config, Folders, Server};
+use tumble_coordinator::{Config, Folders, OwnerSettings, Server, owner};
 use tumble_core::RunId;
 use tumble_proto::{describe, v1};
 use tumble_runfile::Understood;
@@ -72,6 +72,7 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         state: state.clone(),
+        owner: OwnerSettings::default(),
         folders: Folders::Exactly(folder.clone(), id),
         limits: memory::limits(memory),
     };
@@ -178,7 +179,8 @@ fn holds_nothing_yet(folder: &Path) -> bool {
     });
     let journal = folder.join(STATE).join("journal.sqlite");
     // Whoever holds the journal is about to record a run in it.
-    let knows_no_run = || !journal.exists() || Journal::open(&journal).is_ok_and(|j| j.is_empty().unwrap_or(false));
+    let is_free = owner::is_free(&folder.join(STATE));
+    let knows_no_run = || !journal.exists() || is_free && Journal::open(&journal).is_ok_and(|j| j.is_empty().unwrap_or(false));
     only_ours && folder.join(STATE).is_dir() && knows_no_run()
 }
 

@@ -75,13 +75,20 @@ impl Coordinator {
             Event::WorkerLeft { worker } => self.worker_left(now, worker, AttemptOutcome::Lost, &mut effects),
             Event::Heartbeat { worker } => self.heard(now, worker),
             Event::Leaving { worker } => {
-                if let Some(worker) = self.roster.get_mut(&worker) {
-                    worker.leaving = true;
+                self.heard(now, worker);
+                if let Some(leaving) = self.roster.get_mut(&worker) {
+                    leaving.leaving = true;
+                    effects.send(worker, Message::Farewell);
                 }
             }
             Event::CannotRun { worker, run, reason } => self.cannot_run(now, worker, run, reason),
             Event::Drifted { worker, run, generation } => self.drifted(now, worker, run, generation, &mut effects),
-            Event::Reported { worker, report } => self.reported(now, worker, report, &mut effects),
+            Event::Reported { worker, report } => {
+                let before = self.scored_trials(&report.run);
+                let run = report.run.clone();
+                self.reported(now, worker, report, &mut effects);
+                self.weigh_report(now, worker, self.scored_trials(&run) != before, &mut effects);
+            }
             Event::Submitted { request, submission } => self.submitted(now, request, *submission, &mut effects),
             Event::CancelRequested { request, run } => self.cancel(now, request, run, &mut effects),
             Event::ResumeRequested { request, run } => self.resume(now, request, run, &mut effects),
@@ -426,6 +433,21 @@ impl Coordinator {
             self.release_from(id, report.lease);
         }
         self.progress(&report.run, effects);
+    }
+
+    fn scored_trials(&self, run: &RunId) -> u64 {
+        self.runs.get(run).map_or(0, |run| run.done.len())
+    }
+
+    /// Counts reports that bring nothing: a few are in the nature of things, a flood of them is a worker gone wrong.
+    fn weigh_report(&mut self, now: Timestamp, id: WorkerId, brought: bool, effects: &mut Effects) {
+        let Some(worker) = self.roster.get_mut(&id) else { return };
+        worker.reports_idle = if brought { 0 } else { worker.reports_idle + 1 };
+        if worker.reports_idle > self.limits.reports_idle_max {
+            let reason = format!("its last {} reports brought nothing", self.limits.reports_idle_max);
+            effects.send(id, Message::Dismiss { reason });
+            self.worker_left(now, id, AttemptOutcome::Lost, effects);
+        }
     }
 
     /// Records what is new of a report and has the rest compared with what is recorded. How an attempt went that brought

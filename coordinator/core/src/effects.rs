@@ -118,6 +118,8 @@ pub enum Message {
         /// Which run.
         run: RunId,
     },
+    /// It was heard that it leaves: nothing more is granted to it in this session, and it may go when it has answered all.
+    Farewell,
     /// Its session is over.
     Dismiss {
         /// Why, for a person.

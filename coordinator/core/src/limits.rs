@@ -21,6 +21,9 @@ pub struct Limits {
     pub straggler_factor: f64,
     /// No lease younger than this is lent a second time, in milliseconds.
     pub straggler_ms_min: u64,
+    /// Reports in a row that bring nothing, because they fit no lease or no run or are known: the worker is dismissed
+    /// beyond that. More than the largest worker can hold of a run that ends.
+    pub reports_idle_max: u32,
     /// The most runs open at once.
     pub runs_open_max: usize,
     /// The most workers at once.
@@ -43,6 +46,7 @@ impl Default for Limits {
             leases_per_slot: 2,
             straggler_factor: 4.0,
             straggler_ms_min: 2_000,
+            reports_idle_max: 10_000,
             runs_open_max: 10_000,
             workers_max: 10_000,
             // The core does not know its machine; who starts it does.

@@ -19,6 +19,8 @@ pub struct Worker {
     pub leaving: bool,
     /// It holds trials that have taken workers down, and is given nothing beside them, so that nothing else is blamed.
     pub quarantined: bool,
+    /// Reports in a row that brought nothing.
+    pub reports_idle: u32,
     /// Runs it has been told of, and what it knows of each.
     pub known: BTreeMap<RunId, Known>,
     /// Runs it cannot evaluate.
@@ -33,6 +35,7 @@ impl Worker {
             leases: Vec::new(),
             leaving: false,
             quarantined: false,
+            reports_idle: 0,
             known: BTreeMap::new(),
             refused: BTreeSet::new(),
         }

@@ -10,7 +10,8 @@ use desk::{
     with_wall, worker,
 };
 use tumble_core::{
-    AttemptOutcome, DIFFERENCES_NAMED_MAX, Event, LeaseId, Limits, Message, Phase, Reason, Record, RunId, TableWork,
+    AttemptOutcome, DIFFERENCES_NAMED_MAX, Event, LeaseId, Limits, Message, Phase, Reason, Record, RunId, RunRecord,
+    TableWork,
 };
 use tumble_domain::{Outcomes, Status, TrialRange};
 
@@ -212,6 +213,27 @@ fn a_returned_range_goes_to_somebody_else_at_once() {
     desk.vanish(1);
     desk.report(2, &taken);
     assert_eq!(desk.recorded(&run), all(2));
+}
+
+#[test]
+fn a_worker_that_leaves_is_bidden_farewell_after_its_last_grant() {
+    let mut desk = Desk::with(|limits| limits.leases_per_slot = 2);
+    desk.join(1);
+    let run = desk.submit(sweep(3));
+    desk.event(Event::Leaving { worker: worker(1) });
+    let told = desk.told(1);
+    let [.., Message::Grant(first), Message::Grant(second), Message::Farewell] = &told[..] else { panic!("{told:?}") };
+    // What goes back is not granted to it again, nor is anything that it lent.
+    desk.hand_back(1, second);
+    desk.report(1, first);
+    desk.pass(5_000);
+    assert!(desk.told(1).is_empty());
+    desk.vanish(1);
+    desk.join(2);
+    desk.work_off(2);
+    assert_eq!(desk.recorded(&run), all(3));
+    let lost = |record: &RunRecord| matches!(&record.record, Record::Attempted(a) if a.outcome == AttemptOutcome::Lost);
+    assert!(!desk.records.iter().any(lost), "who leaves in order loses nothing");
 }
 
 #[test]
@@ -806,7 +828,7 @@ fn who_holds_nothing_of_a_run_is_made_anew_with_its_next_grant() {
     desk.event(Event::Leaving { worker: worker(1) });
     grants.iter().for_each(|grant| desk.hand_back(1, grant));
     desk.event(Event::Drifted { worker: worker(1), run: run.clone(), generation: 1 });
-    assert!(desk.told(1).is_empty());
+    assert!(matches!(desk.told(1)[..], [Message::Farewell]));
     assert_eq!(desk.core.roster()[&worker(1)].known[&run], tumble_core::Known { drifts: 1, ..Default::default() });
     // Of runs and workers that nobody knows, nothing is counted.
     desk.event(Event::Drifted { worker: worker(9), run: run.clone(), generation: 1 });

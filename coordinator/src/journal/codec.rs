@@ -93,7 +93,8 @@ fn check(run: &str, bytes: &[u8]) -> u64 {
     u64::from_le_bytes(first)
 }
 
-pub(crate) fn encode(run: &str, record: &Record) -> Vec<u8> {
+/// The bytes of a record of this run, with their check.
+pub fn encode(run: &str, record: &Record) -> Vec<u8> {
     let kind = match record {
         Record::Submitted { key, pipeline, run_toml, folder, unix_ms, spec: _ } => Wire::Submitted(v1::Submitted {
             key: key.clone(),
@@ -163,14 +164,19 @@ pub(crate) fn encode(run: &str, record: &Record) -> Vec<u8> {
             Wire::Resynced(v1::Resynced { worker: worker.clone(), generation: *generation })
         }
     };
-    let mut bytes = v1::JournalRecord { kind: Some(kind), check: None }.encode_to_vec();
+    sealed(run, v1::JournalRecord { kind: Some(kind), check: None }.encode_to_vec())
+}
+
+/// The bytes with their check behind them, whatever they are.
+pub fn sealed(run: &str, mut bytes: Vec<u8>) -> Vec<u8> {
     let check = check(run, &bytes);
     bytes.push(CHECK_TAG);
     bytes.extend_from_slice(&check.to_le_bytes());
     bytes
 }
 
-pub(crate) fn decode(run: &str, body: &[u8]) -> Result<Record, CodecError> {
+/// The record of this run that these bytes are.
+pub fn decode(run: &str, body: &[u8]) -> Result<Record, CodecError> {
     let wire = v1::JournalRecord::decode(body)?;
     if wire.check.is_some_and(|found| found != check(run, &body[..body.len().saturating_sub(CHECK_BYTES)])) {
         return Err(CodecError::Check);

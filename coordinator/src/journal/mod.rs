@@ -4,18 +4,22 @@
 //! (SQLite, "Write-Ahead Logging", section "Use of WAL Without Shared-Memory"); `synchronous=FULL` makes a commit durable
 //! before it returns.
 
-mod codec;
+pub mod codec;
 mod repair;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tumble_core::{Attempt, GenerationRow, Record, RunId, RunRecord};
 use tumble_domain::{Outcomes, TrialRange};
 
 pub use codec::CodecError;
 use codec::Kind;
 pub use repair::Repair;
+
+use crate::owner::{Lost, Owner};
 
 /// The journal's format; a file of another version is refused.
 const FORMAT: i64 = 1;
@@ -29,6 +33,8 @@ pub struct Journal {
     path: PathBuf,
     connection: Connection,
     epoch: u32,
+    /// Stands before every write; none where nobody else can be.
+    owner: Option<Arc<Owner>>,
 }
 
 /// Why the journal cannot be used.
@@ -58,6 +64,9 @@ pub enum JournalError {
         /// Which file.
         path: PathBuf,
     },
+    /// The state folder is not ours any more.
+    #[error(transparent)]
+    Lost(#[from] Lost),
     /// Written by another version of Tumble.
     #[error("{} has journal format {found}, but this version of Tumble reads format {FORMAT}", path.display())]
     Format {
@@ -79,10 +88,28 @@ pub enum JournalError {
 }
 
 impl Journal {
-    /// Opens the journal, or makes it, and raises its epoch.
+    /// Opens the journal, or makes it, and raises its epoch. For tests and tools: no owner stands before its writes.
     pub fn open(path: &Path) -> Result<Journal, JournalError> {
+        Journal::open_with(path, None, true)
+    }
+
+    /// Opens the journal, or makes it, for the owner of its folder. Both have one epoch afterwards, which is higher than
+    /// either had. Without `file_locks` SQLite takes none, and the owner alone keeps others out.
+    pub(crate) fn open_owned(path: &Path, owner: Arc<Owner>, file_locks: bool) -> Result<Journal, JournalError> {
+        owner.check()?;
+        let journal = Journal::open_with(path, Some(owner.clone()), file_locks)?;
+        owner.raise(journal.epoch)?;
+        Ok(journal)
+    }
+
+    fn open_with(path: &Path, owner: Option<Arc<Owner>>, file_locks: bool) -> Result<Journal, JournalError> {
         let failed = |doing| move |source| sqlite(path, doing, source);
-        let connection = Connection::open(path).map_err(failed("open"))?;
+        let connection = if file_locks {
+            Connection::open(path)
+        } else {
+            Connection::open_with_flags_and_vfs(path, OpenFlags::default(), "unix-none")
+        };
+        let connection = connection.map_err(failed("open"))?;
         connection.busy_timeout(std::time::Duration::from_millis(500)).map_err(failed("open"))?;
         // The order matters: exclusive locking must be asked for before the first access in WAL mode.
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed("lock"))?;
@@ -110,9 +137,15 @@ impl Journal {
             FORMAT => repair::whole(&connection, path)?,
             found => return Err(JournalError::Format { path: path.to_owned(), found }),
         }
-        connection.execute("UPDATE epoch SET number = number + 1", []).map_err(failed("write to"))?;
+        let of_owner = owner.as_ref().map_or(0, |owner| owner.epoch());
+        connection.execute("UPDATE epoch SET number = max(number + 1, ?1)", [of_owner]).map_err(failed("write to"))?;
         let epoch = connection.query_row("SELECT number FROM epoch", [], |row| row.get(0)).map_err(failed("read"))?;
-        Ok(Journal { path: path.to_owned(), connection, epoch })
+        Ok(Journal { path: path.to_owned(), connection, epoch, owner })
+    }
+
+    /// Whether this process may still write.
+    pub(crate) fn may_write(&self) -> Result<(), JournalError> {
+        self.owner.as_ref().map_or(Ok(()), |owner| Ok(owner.check()?))
     }
 
     /// How many times this journal has been opened: higher at each restart.
@@ -122,6 +155,7 @@ impl Journal {
 
     /// Makes the records durable, all or none; they are when this returns.
     pub fn append(&mut self, records: &[RunRecord]) -> Result<(), JournalError> {
+        self.may_write()?;
         let path = self.path.clone();
         let failed = |source| sqlite(&path, "write to", source);
         let transaction = self.connection.transaction().map_err(failed)?;
@@ -136,6 +170,10 @@ impl Journal {
                     .execute(params![&*run.0, codec::kind(record) as i64, place.start as i64, place.end as i64, body])
                     .map_err(failed)?;
             }
+        }
+        // Encoding much may have taken its time; nothing has reached the file yet but what spilled into the log uncommitted.
+        if let Some(owner) = &self.owner {
+            owner.check()?;
         }
         transaction.commit().map_err(failed)
     }
@@ -270,6 +308,7 @@ impl Journal {
     }
 
     fn delete(&mut self, statement: &str, parameters: impl rusqlite::Params) -> Result<(), JournalError> {
+        self.may_write()?;
         let delete = || self.connection.prepare_cached(statement)?.execute(parameters);
         delete().map(|_| ()).map_err(|source| sqlite(&self.path, "tidy", source))
     }
@@ -284,6 +323,15 @@ impl Journal {
     /// Whether it holds no record.
     pub fn is_empty(&self) -> Result<bool, JournalError> {
         self.len().map(|n| n == 0)
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Closing copies the log into the database and removes it: no business of one who has lost the folder.
+        if self.may_write().is_err() {
+            let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
     }
 }
 

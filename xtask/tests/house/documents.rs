@@ -159,6 +159,51 @@ fn an_absence_without_its_test_is_noticed() {
     assert!(test_names().contains("an_absence_without_its_test_is_noticed"));
 }
 
+/// The table of faults counts what was survived, and by which tests.
+#[test]
+fn every_fault_in_the_table_was_survived_in_a_test_that_exists() {
+    let text = read("docs/reliability.md");
+    let section = text.split("\n## Faults and their tests").nth(1).unwrap_or("").split("\n## ").next().unwrap_or("");
+    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 10, "docs/reliability.md has its table of faults");
+    let tests = test_names();
+    none(rows.into_iter().filter_map(|row| unsurvived(row, &tests)).collect());
+}
+
+/// What is wrong with a row of the table of faults.
+fn unsurvived(row: &str, tests: &BTreeSet<String>) -> Option<String> {
+    let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+    let [fault, _, _, named, survived] = cells[..] else {
+        return Some(format!("docs/reliability.md: not five cells: {row}"));
+    };
+    let mut names = named.split('`').skip(1).step_by(2).peekable();
+    if names.peek().is_none() {
+        return Some(format!("docs/reliability.md: no test for \"{fault}\""));
+    }
+    if let Some(missing) = names.find(|name| !tests.contains(*name)) {
+        return Some(format!("docs/reliability.md: there is no test {missing}"));
+    }
+    match survived.replace(' ', "").parse::<u64>() {
+        Ok(1..) => None,
+        _ => Some(format!("docs/reliability.md: \"{fault}\" was never survived: run cargo xtask reliability")),
+    }
+}
+
+#[test]
+fn a_fault_that_was_never_survived_is_noticed() {
+    let tests = BTreeSet::from(["a_test".to_owned()]);
+    assert_eq!(unsurvived("| a fault | b | c | `a_test` | 100 000 |", &tests), None);
+    for row in [
+        "| a fault | b | c | `a_test` | 0 |",
+        "| a fault | b | c | `a_test` | many |",
+        "| a fault | b | c | `a_test`, `another_test` | 7 |",
+        "| a fault | b | c | none | 7 |",
+        "| a fault | b | c | `a_test` |",
+    ] {
+        assert!(unsurvived(row, &tests).is_some(), "{row}");
+    }
+}
+
 #[test]
 fn every_link_between_documents_leads_somewhere() {
     let mut problems = Vec::new();

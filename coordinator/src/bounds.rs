@@ -1,0 +1,141 @@
+//! What bounds the shell, each limit with its unit and what happens at it. The core's are in `tumble_core::Limits`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Inputs that may wait for the driver; senders wait beyond that.
+pub(crate) const QUEUE_MAX: usize = 1024;
+/// The most inputs that share one commit.
+pub(crate) const TURN_EVENTS_MAX: usize = 256;
+/// What waits for the driver of all workers' messages, in KiB; sessions are not read beyond that.
+pub(crate) const QUEUE_KIB_MAX: u32 = 64 * 1024;
+/// Messages of one session that may wait for the driver; it is not read beyond that, and others come in between.
+pub(crate) const SESSION_QUEUE_MAX: usize = 64;
+/// A worker may say other things than reports so often, in the long run; heartbeats beyond it are dropped unheard.
+pub(crate) const PATTER_EVERY: Duration = Duration::from_millis(50);
+/// So many of them may come at once, as when it refuses all open runs; the session is closed beyond that.
+pub(crate) const PATTER_MAX: u32 = 10_000;
+/// Messages that a worker may leave unread: all grants of the largest worker and as many besides. It is lost beyond that.
+pub(crate) const OUTBOX_MESSAGES_MAX: usize = 32_768;
+/// The same in bytes, without the proposals and states that all workers share. It is lost beyond that.
+pub(crate) const OUTBOX_BYTES_MAX: usize = 32 << 20;
+/// Sessions, those of dismissed workers that do not hang up counted in; more are refused.
+pub(crate) const SESSIONS_MAX: usize = 12_000;
+/// Requests of clients that are being answered; more are refused.
+pub(crate) const REQUESTS_MAX: usize = 256;
+/// Clients that follow a run; more are refused.
+pub(crate) const WATCHES_MAX: usize = 1024;
+/// Reports that may wait to be compared with what stands in parts; what comes twice beyond that is not compared.
+pub(crate) const COMPARISONS_MAX: usize = 64;
+/// What a peer may send before it is read: of one stream, and of one connection. In bytes.
+pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
+pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// Room for a message of a worker until the driver has made it durable.
+pub(crate) struct Room {
+    _of_session: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+/// Where the messages of one session wait.
+pub(crate) struct Anteroom {
+    session: Arc<Semaphore>,
+    all: Arc<Semaphore>,
+}
+
+impl Anteroom {
+    /// One for a session; `all` is shared.
+    pub(crate) fn new(all: Arc<Semaphore>) -> Anteroom {
+        Anteroom { session: Arc::new(Semaphore::new(SESSION_QUEUE_MAX)), all }
+    }
+
+    /// Waits until there is room for a message of so many bytes.
+    pub(crate) async fn enter(&self, bytes: u64) -> Room {
+        let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(QUEUE_KIB_MAX);
+        let open = "nobody closes it";
+        Room {
+            _of_session: self.session.clone().acquire_owned().await.expect(open),
+            _of_all: self.all.clone().acquire_many_owned(kibibytes).await.expect(open),
+        }
+    }
+}
+
+/// How much one session has said that is no report: fills with each message and drains with time.
+pub(crate) struct Patter {
+    level: f64,
+    since: Instant,
+    let_through: Option<Instant>,
+}
+
+impl Patter {
+    pub(crate) fn new() -> Patter {
+        Patter { level: 0.0, since: Instant::now(), let_through: None }
+    }
+
+    /// Counts one more; `false` when it is too much.
+    pub(crate) fn bears_one_more(&mut self, now: Instant) -> bool {
+        let drained = now.duration_since(self.since).as_secs_f64() / PATTER_EVERY.as_secs_f64();
+        self.since = now;
+        self.level = (self.level - drained).max(0.0) + 1.0;
+        self.level <= f64::from(PATTER_MAX)
+    }
+
+    /// Whether a heartbeat tells anything that the last one did not.
+    pub(crate) fn is_news(&mut self, now: Instant) -> bool {
+        let news = self.let_through.is_none_or(|last| now.duration_since(last) >= PATTER_EVERY);
+        if news {
+            self.let_through = Some(now);
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_in_due_time_is_always_borne_and_a_flood_is_not() {
+        let (mut patter, start) = (Patter::new(), Instant::now());
+        for second in 0..100_000 {
+            let now = start + Duration::from_secs(second);
+            assert!(patter.bears_one_more(now) && patter.is_news(now));
+        }
+        let now = start + Duration::from_secs(200_000);
+        let borne = (0..2 * PATTER_MAX).filter(|_| patter.bears_one_more(now)).count();
+        assert_eq!(borne, PATTER_MAX as usize);
+        assert_eq!((0..100).filter(|_| patter.is_news(now)).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_session_does_not_fill_the_queue_of_all() {
+        let all = Arc::new(Semaphore::new(QUEUE_KIB_MAX as usize));
+        let (flood, other) = (Anteroom::new(all.clone()), Anteroom::new(all.clone()));
+        let mut rooms = Vec::new();
+        for _ in 0..SESSION_QUEUE_MAX {
+            rooms.push(flood.enter(100).await);
+        }
+        let mut late = Box::pin(flood.enter(100));
+        assert!(looked_at_once(&mut late).await.is_none(), "its next message waits");
+        rooms.push(other.enter(100).await);
+        rooms.clear();
+        late.await;
+        // A message larger than all the room there is passes alone.
+        let alone = other.enter(u64::MAX).await;
+        let mut late = Box::pin(flood.enter(1));
+        assert!(looked_at_once(&mut late).await.is_none());
+        drop(alone);
+        late.await;
+    }
+
+    /// Looks at a future once.
+    async fn looked_at_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        std::future::poll_fn(|context| match std::pin::Pin::new(&mut *future).poll(context) {
+            std::task::Poll::Ready(value) => std::task::Poll::Ready(Some(value)),
+            std::task::Poll::Pending => std::task::Poll::Ready(None),
+        })
+        .await
+    }
+}
