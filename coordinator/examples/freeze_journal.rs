@@ -65,7 +65,14 @@ impl World {
     }
 
     fn join(&mut self, worker: u64) {
-        let hello = Hello { host: "somewhere".into(), process: worker as u32, slots: 1, pipelines: vec![bowl()] };
+        let hello = Hello {
+            host: "somewhere".into(),
+            process: worker as u32,
+            slots: 1,
+            pipelines: vec![bowl()],
+            instance: 0,
+            held: Vec::new(),
+        };
         self.event(Event::WorkerJoined { worker: WorkerId(worker), hello });
     }
 

@@ -17,6 +17,8 @@ pub(crate) const SESSION_QUEUE_MAX: usize = 64;
 pub(crate) const PATTER_EVERY: Duration = Duration::from_millis(50);
 /// So many of them may come at once, as when it refuses all open runs; the session is closed beyond that.
 pub(crate) const PATTER_MAX: u32 = 10_000;
+/// Second evaluations that may wait to be compared with what stands in parts; what comes beyond that is not compared.
+pub(crate) const COMPARISONS_MAX: usize = 64;
 /// Messages that a worker may leave unread: all grants of the largest worker and as many besides. It is lost beyond that.
 pub(crate) const OUTBOX_MESSAGES_MAX: usize = 32_768;
 /// The same in bytes, without the proposals and states that all workers share. It is lost beyond that.

@@ -332,6 +332,11 @@ impl Driver {
                 events.push_back(Event::WorkerLeft { worker });
             }
         }
+        for (worker, reports) in outgoing.acknowledged {
+            if let Some(outbox) = self.outboxes.get(&worker) {
+                let _ = outbox.send(wire::acknowledged(reports));
+            }
+        }
         for reply in outgoing.replies {
             if let Some(waiting) = self.waiting.remove(&reply.request) {
                 let _ = waiting.send(reply.result);

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::service::Interceptor;
 use tonic::{Request, Response, Status, Streaming};
-use tumble_core::{Event, Hello, LeaseId, Refusal, Report, RunId, Submission, WorkerId};
+use tumble_core::{Event, Held, Hello, LeaseId, Refusal, Report, RunId, Submission, WorkerId};
 use tumble_domain::TrialRange;
 use tumble_proto::access::SECRET_METADATA;
 use tumble_proto::{WireError, describe, outcomes, v1};
@@ -158,7 +158,21 @@ fn read_hello(hello: v1::Hello) -> Result<Hello, Status> {
     }
     let pipelines =
         hello.pipelines.into_iter().map(describe::from_wire).collect::<Result<_, _>>().map_err(malformed)?;
-    Ok(Hello { host: hello.host, process: hello.process, slots: hello.slots, pipelines })
+    let held = hello.held.into_iter().map(read_held).collect::<Result<_, _>>()?;
+    let v1::Hello { host, process, slots, instance, .. } = hello;
+    Ok(Hello { host, process, slots, pipelines, instance, held })
+}
+
+fn read_held(held: v1::Held) -> Result<Held, Status> {
+    let end = held.first_trial.checked_add(held.trials);
+    let end = end.ok_or_else(|| malformed(WireError::Malformed("held")))?;
+    Ok(Held {
+        lease: LeaseId(held.lease),
+        run: RunId(held.run.into()),
+        generation: held.generation,
+        generation_start: held.generation_first_trial,
+        range: TrialRange::new(held.first_trial, end),
+    })
 }
 
 fn read_report(report: v1::Report, bytes: u64) -> Result<Report, Status> {

@@ -38,10 +38,18 @@ pub(crate) fn to_worker(message: &Message) -> Vec<v1::ToWorker> {
             generation_first_trial: grant.generation_start,
         })],
         Message::CloseRun { run } => vec![Kind::CloseRun(v1::CloseRun { run: run.to_string() })],
+        Message::Revoke { leases } => {
+            vec![Kind::Revoke(v1::Revoke { leases: leases.iter().map(|lease| lease.0).collect() })]
+        }
         Message::Farewell => vec![Kind::Farewell(v1::Farewell {})],
         Message::Dismiss { .. } => Vec::new(),
     };
     kinds.into_iter().map(|kind| v1::ToWorker { kind: Some(kind) }).collect()
+}
+
+/// What a worker is sent when so many reports of its session were taken.
+pub(crate) fn acknowledged(reports: u64) -> v1::ToWorker {
+    v1::ToWorker { kind: Some(v1::to_worker::Kind::Acknowledged(v1::Acknowledged { reports })) }
 }
 
 /// What may be large, in pieces.

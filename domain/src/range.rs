@@ -150,10 +150,29 @@ impl RangeSet {
         pieces.map(cut).filter(|piece| !piece.is_empty())
     }
 
+    /// Takes up to `most` trials from the back, all of one range.
+    pub fn take_back(&mut self, most: u64) -> Option<TrialRange> {
+        let last = self.iter().next_back()?;
+        let taken = TrialRange::new(last.start.max(last.end.saturating_sub(most)), last.end);
+        self.remove(taken);
+        Some(taken)
+    }
+
     /// Whether every trial of `range` is in the set.
     pub fn contains(&self, range: TrialRange) -> bool {
         range.is_empty()
             || self.ends_by_start.range(..=range.start).next_back().is_some_and(|(_, end)| *end >= range.end)
+    }
+
+    /// The trials of `range` that are not in the set, in order.
+    pub fn gaps(&self, range: TrialRange) -> RangeSet {
+        let mut gaps = RangeSet::new();
+        gaps.insert(range);
+        let from = self.ends_by_start.range(..=range.start).next_back().map_or(range.start, |(start, _)| *start);
+        if !range.is_empty() {
+            self.ends_by_start.range(from..range.end).for_each(|(s, e)| gaps.remove(TrialRange::new(*s, *e)));
+        }
+        gaps
     }
 
     /// Whether any trial of `range` is in the set.
@@ -191,7 +210,8 @@ mod tests {
                         trials.retain(|t| !(range.start..range.end).contains(t));
                     }
                     1 if words[3].is_multiple_of(4) => {
-                        if let Some(taken) = ranges.take_front(3) {
+                        let taken = if words[1].is_multiple_of(2) { ranges.take_front(3) } else { ranges.take_back(3) };
+                        if let Some(taken) = taken {
                             (taken.start..taken.end).for_each(|t| assert!(trials.remove(&t)));
                         }
                     }

@@ -1,17 +1,17 @@
-//! Hosts and what goes wrong on them: each runs a worker's process, which has one session at a time.
+//! Hosts and what goes wrong on them: each runs a worker's process, which has one session at a time, and outlives it.
 //!
-//! The machine in a session is the real one, its slots are the real computing half of a worker; only their time is ours.
+//! The machine in a process is the real one, its slots are the real computing half of a worker; only their time is ours.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tumble_core::{Event, Hello, LeaseId, Message, Report, RunId, WorkerId};
+use tumble_core::{Event, Held, Hello, LeaseId, Message, Report, RunId, WorkerId};
 use tumble_domain::{Outcomes, Status, TrialRange};
 use tumble_search::{StateHash, strategies};
 use tumble_worker::evaluate::Slot;
 use tumble_worker::replica::Update;
-use tumble_worker::worker::{Action, Event as Happened, Grant, Job, Lesson, Piece, Say, Worker};
+use tumble_worker::worker::{Action, Event as Happened, Grant, Job, Lesson, Piece, Rejoined, Say, Worker as Machine};
 
 use crate::chance::Chance;
 use crate::run_file::{descriptions, pipelines};
@@ -31,6 +31,7 @@ pub(crate) struct Host {
     pub(crate) flips: u32,
     /// Its process lives, or will soon live again.
     pub(crate) present: bool,
+    pub(crate) worker: Option<Worker>,
     pub(crate) session: Option<WorkerId>,
 }
 
@@ -44,23 +45,62 @@ impl Host {
             wrong_numbers: false,
             flips: 0,
             present: true,
+            worker: None,
             session: None,
         }
     }
 }
 
+/// A worker's process. It outlives its sessions.
+pub(crate) struct Worker {
+    instance: u64,
+    machine: Machine,
+    slots: Vec<(Slot, Option<Busy>)>,
+    updates: VecDeque<Update>,
+    leaving: bool,
+    /// Sessions of it that were lost.
+    cuts: u64,
+}
+
+impl Worker {
+    fn new(instance: u64, slots: usize) -> Worker {
+        Worker {
+            instance,
+            machine: Machine::new(pipelines(), slots),
+            slots: (0..slots).map(|_| (Slot::default(), None)).collect(),
+            updates: VecDeque::new(),
+            leaving: false,
+            cuts: 0,
+        }
+    }
+
+    /// Whether it holds nothing at all.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.machine.is_idle()
+    }
+}
+
 pub(crate) struct Session {
     host: usize,
-    machine: Worker,
-    slots: Vec<(Slot, Option<Busy>)>,
-    pub(crate) down: VecDeque<Message>,
+    pub(crate) down: VecDeque<Down>,
     up: VecDeque<Up>,
-    updates: VecDeque<Update>,
+}
+
+impl Session {
+    /// Whether nothing is on its way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.down.is_empty() && self.up.is_empty()
+    }
 }
 
 struct Busy {
     job: Job,
     front: u64,
+}
+
+pub(crate) enum Down {
+    Message(Message),
+    Acknowledged(u64),
 }
 
 enum Up {
@@ -79,31 +119,116 @@ impl World {
         if self.process.is_none() {
             return self.in_ms(100, Happening::Join(host));
         }
-        let worker = WorkerId(self.next_session);
+        let session = WorkerId(self.next_session);
         self.next_session += 1;
         let slots = self.hosts[host].slots;
-        self.hosts[host].session = Some(worker);
-        let session = Session {
-            host,
-            machine: Worker::new(pipelines(), slots),
-            slots: (0..slots).map(|_| (Slot::default(), None)).collect(),
-            down: VecDeque::new(),
-            up: VecDeque::new(),
-            updates: VecDeque::new(),
-        };
-        self.sessions.insert(worker, session);
-        let name = format!("host-{host}");
-        let hello = Hello { host: name, process: worker.0 as u32, slots: slots as u32, pipelines: descriptions() };
-        self.put(Event::WorkerJoined { worker, hello });
-        self.in_ms(self.limits.heartbeat_ms, Happening::Heartbeat(worker));
+        let worker = self.hosts[host].worker.get_or_insert_with(|| Worker::new(session.0 + 1, slots));
+        let (instance, Rejoined { held, again }) = (worker.instance, worker.machine.rejoin());
+        self.hosts[host].session = Some(session);
+        self.sessions.insert(session, Session { host, down: VecDeque::new(), up: VecDeque::new() });
+        let mut held: Vec<Held> = held.into_iter().map(held_by).collect();
+        if self.hosts[host].lies {
+            self.lie_about(&mut held);
+        }
+        self.held += held.len() as u64;
+        self.put(Event::WorkerJoined {
+            worker: session,
+            hello: Hello {
+                host: format!("host-{host}"),
+                process: instance as u32,
+                slots: slots as u32,
+                pipelines: descriptions(),
+                instance,
+                held,
+            },
+        });
+        again.into_iter().for_each(|words| self.write(session, words));
+        self.in_ms(self.limits.heartbeat_ms, Happening::Heartbeat(session));
     }
 
-    /// A session ends in the middle, with all that was on its way. `noticed` says when the coordinator hears of it (if
-    /// it does), `back` when the worker's process connects again (if it does).
-    pub(crate) fn break_session(&mut self, worker: WorkerId, noticed: Option<u64>, back: Option<u64>) {
+    /// Claims of what it does not hold, or not so.
+    fn lie_about(&mut self, held: &mut Vec<Held>) {
+        for at in 0..held.len() {
+            if !self.chance.one_in(3) {
+                continue;
+            }
+            self.lies += 1;
+            let claim = &mut held[at];
+            match self.chance.below(8) {
+                0 => claim.range.start = claim.range.start.saturating_sub(self.chance.between(1, 20)),
+                1 => claim.range.end += self.chance.between(1, 20),
+                2 => claim.generation += 1,
+                3 => claim.generation_start += 1,
+                4 => claim.run = RunId("nobody-knows".into()),
+                5 => claim.lease = LeaseId(u64::MAX),
+                6 => claim.range = TrialRange::new(0, 1 << 50),
+                _ => {
+                    let again = claim.clone();
+                    held.push(again);
+                }
+            }
+        }
+        let others: Vec<Held> = match &self.process {
+            Some(process) => {
+                let leases = process.core.leases().iter();
+                let claims = leases.map(|(id, lease)| {
+                    let run = process.core.runs().get(&lease.run).expect("a lease has a run");
+                    Held {
+                        lease: *id,
+                        run: lease.run.clone(),
+                        generation: run.generation(),
+                        generation_start: run.layout.generation(run.generation()).start,
+                        range: lease.range,
+                    }
+                });
+                claims.collect()
+            }
+            None => Vec::new(),
+        };
+        if !others.is_empty() && self.chance.one_in(3) {
+            self.lies += 1;
+            let mut other = self.chance.pick(&others);
+            if self.chance.one_in(2) {
+                other.lease = LeaseId(other.lease.0.saturating_sub(1));
+            }
+            held.push(other);
+        }
+    }
+
+    /// A worker's process ends in the middle, with all that was on its way. `noticed` says when the coordinator hears of
+    /// it (if it does), `back` when another process comes in its place (if one does).
+    pub(crate) fn kill(&mut self, worker: WorkerId, noticed: Option<u64>, back: Option<u64>) {
+        if let Some(session) = self.sessions.get(&worker) {
+            self.hosts[session.host].worker = None;
+        }
+        self.cut(worker, noticed, back);
+    }
+
+    /// A session is lost with what was on its way; the worker's process goes on. What it said may come yet, and late.
+    pub(crate) fn cut(&mut self, worker: WorkerId, noticed: Option<u64>, back: Option<u64>) {
         let Some(session) = self.sessions.remove(&worker) else { return };
         self.tell(|| format!("{worker:?} on host {} is cut off", session.host));
-        self.hosts[session.host].session = None;
+        let host = &mut self.hosts[session.host];
+        host.session = None;
+        if let Some(left) = &mut host.worker {
+            left.cuts += 1;
+            let said = left.machine.handle(Happened::Disconnected);
+            assert!(said.is_empty(), "nobody listens: {said:?}");
+            if left.leaving {
+                // Nobody is there to say anything to.
+                host.worker = None;
+                host.present = self.is_calm;
+            }
+        }
+        if self.process.is_some() && self.chance.one_in(3) {
+            let mut ms = 0;
+            for words in session.up {
+                let Up::Event(event) = words else { break };
+                ms += self.chance.below(200);
+                self.late.push(Some(event));
+                self.in_ms(ms, Happening::Late { epoch: self.epoch, event: self.late.len() - 1 });
+            }
+        }
         if let Some(ms) = noticed {
             self.in_ms(ms, Happening::Noticed(worker));
         }
@@ -113,11 +238,40 @@ impl World {
         }
     }
 
-    pub(crate) fn leave(&mut self, host: usize) {
-        if let Some(worker) = self.hosts[host].session {
-            self.tell(|| format!("{worker:?} on host {host} is asked to leave"));
-            self.happened(worker, Happened::LeaveRequested);
+    pub(crate) fn late(&mut self, epoch: u32, event: usize) {
+        let event = self.late[event].take().expect("it comes once");
+        if self.is_life(epoch) {
+            self.tell(|| "something comes from an old session".to_owned());
+            self.put(event);
         }
+    }
+
+    pub(crate) fn leave(&mut self, host: usize) {
+        self.tell(|| format!("the worker on host {host} is asked to leave"));
+        let asked = &mut self.hosts[host];
+        match (&mut asked.worker, asked.session) {
+            (Some(worker), Some(_)) => {
+                worker.leaving = true;
+                self.happened(host, Happened::LeaveRequested);
+            }
+            (Some(_), None) => {
+                asked.worker = None;
+                asked.present = false;
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// Whether this process is still there; what was to happen on a host that stands still happens later.
+    fn is_there(&mut self, host: usize, instance: u64, happening: Happening) -> bool {
+        if self.hosts[host].worker.as_ref().is_none_or(|worker| worker.instance != instance) {
+            return false;
+        }
+        let until = self.hosts[host].stalled_until_ms;
+        if until > self.now_ms {
+            self.in_ms(until - self.now_ms, happening);
+        }
+        until <= self.now_ms
     }
 
     /// Whether the host of this session stands still; what was to happen then happens later.
@@ -143,7 +297,12 @@ impl World {
             return;
         }
         let session = self.sessions.get_mut(&worker).expect("it does not stall");
-        let Some(message) = session.down.pop_front() else { return };
+        let host = session.host;
+        let message = match session.down.pop_front() {
+            Some(Down::Message(message)) => message,
+            Some(Down::Acknowledged(reports)) => return self.happened(host, Happened::Acknowledged { reports }),
+            None => return,
+        };
         let name = |run: &RunId| run.0.clone();
         let events: Vec<Happened> = match &message {
             Message::Welcome { .. } | Message::Dismiss { .. } => Vec::new(),
@@ -168,80 +327,88 @@ impl World {
             })],
             Message::CloseRun { run } => vec![Happened::Closed { run: name(run) }],
             Message::Farewell => vec![Happened::Farewell],
+            Message::Revoke { leases } => {
+                vec![Happened::Revoked { leases: leases.iter().map(|lease| lease.0).collect() }]
+            }
         };
         for event in events {
-            self.happened(worker, event);
+            self.happened(host, event);
         }
     }
 
     /// Something happens to a worker's machine, and what it wants done is done.
-    fn happened(&mut self, worker: WorkerId, event: Happened) {
-        let session = self.sessions.get_mut(&worker).expect("only sessions that are there are told");
-        for action in session.machine.handle(event) {
+    fn happened(&mut self, host: usize, event: Happened) {
+        let worker = self.hosts[host].worker.as_mut().expect("only a process that is there is told");
+        for action in worker.machine.handle(event) {
             match action {
                 Action::Start { slot, job } => {
                     let front = job.grant.range.start;
-                    let session = self.sessions.get_mut(&worker).expect("it was there a line ago");
-                    session.slots[slot].1 = Some(Busy { job, front });
-                    self.evaluate_on(worker, slot);
+                    let worker = self.hosts[host].worker.as_mut().expect("it was there a line ago");
+                    worker.slots[slot].1 = Some(Busy { job, front });
+                    self.evaluate_on(host, slot);
                 }
-                Action::Update(update) => self.start_update(worker, update),
-                Action::Say(words) => self.write(worker, words),
+                Action::Update(update) => self.start_update(host, update),
+                Action::Say(words) => {
+                    let session = self.hosts[host].session.expect("out of a session nothing is said");
+                    self.write(session, words);
+                }
                 Action::Quit => {
                     // What it said before arrives before the end of the session does.
-                    self.say(worker, Up::Bye);
+                    let session = self.hosts[host].session.expect("out of a session it is killed");
+                    self.say(session, Up::Bye);
                 }
             }
         }
     }
 
     /// Has the thread that updates replicas take what comes next, in virtual time.
-    fn start_update(&mut self, worker: WorkerId, update: Update) {
-        let session = self.sessions.get_mut(&worker).expect("its machine has just asked for this");
-        session.updates.push_back(update);
-        if session.updates.len() == 1 {
+    fn start_update(&mut self, host: usize, update: Update) {
+        let worker = self.hosts[host].worker.as_mut().expect("its machine has just asked for this");
+        worker.updates.push_back(update);
+        let instance = worker.instance;
+        if worker.updates.len() == 1 {
             let ms = self.chance.below(self.update_ms + 1);
-            self.in_ms(ms, Happening::Updated(worker));
+            self.in_ms(ms, Happening::Updated { host, instance });
         }
     }
 
-    pub(crate) fn updated(&mut self, worker: WorkerId) {
-        if self.stalls(worker, Happening::Updated(worker)) {
+    pub(crate) fn updated(&mut self, host: usize, instance: u64) {
+        if !self.is_there(host, instance, Happening::Updated { host, instance }) {
             return;
         }
-        let session = self.sessions.get_mut(&worker).expect("it does not stall");
-        let mut update = session.updates.pop_front().expect("it stays until it is carried out");
-        let more = !session.updates.is_empty();
-        let bad_memory = &mut self.hosts[session.host].flips;
+        let worker = self.hosts[host].worker.as_mut().expect("it is there");
+        let mut update = worker.updates.pop_front().expect("it stays until it is carried out");
+        let more = !worker.updates.is_empty();
+        let bad_memory = &mut self.hosts[host].flips;
         if *bad_memory > 0 && flip_a_bit(&mut update, &mut self.chance) {
             *bad_memory -= 1;
             self.flipped += 1;
-            self.tell(|| format!("a bit flips in the replica of {worker:?}"));
+            self.tell(|| format!("a bit flips in the replica of host {host}"));
         }
-        self.happened(worker, Happened::Updated(update.carry_out()));
-        if more && self.sessions.contains_key(&worker) {
+        self.happened(host, Happened::Updated(update.carry_out()));
+        if more {
             let ms = self.chance.below(self.update_ms + 1);
-            self.in_ms(ms, Happening::Updated(worker));
+            self.in_ms(ms, Happening::Updated { host, instance });
         }
     }
 
     /// Has a slot evaluate some more of its job, in virtual time.
-    fn evaluate_on(&mut self, worker: WorkerId, slot: usize) {
-        let session = &self.sessions[&worker];
-        let busy = session.slots[slot].1.as_ref().expect("it has a job");
-        let (front, left) = (busy.front, busy.job.grant.range.end - busy.front);
-        let trial_us = self.hosts[session.host].trial_us;
+    fn evaluate_on(&mut self, host: usize, slot: usize) {
+        let worker = self.hosts[host].worker.as_ref().expect("it was told so");
+        let busy = worker.slots[slot].1.as_ref().expect("it has a job");
+        let (instance, front, left) = (worker.instance, busy.front, busy.job.grant.range.end - busy.front);
+        let trial_us = self.hosts[host].trial_us;
         let trials = if left > 1 && self.chance.one_in(4) { self.chance.between(1, left - 1) } else { left };
-        self.in_ms(trials * trial_us / 1_000, Happening::Evaluated { worker, slot, upto: front + trials });
+        self.in_ms(trials * trial_us / 1_000, Happening::Evaluated { host, instance, slot, upto: front + trials });
     }
 
-    pub(crate) fn evaluated(&mut self, worker: WorkerId, slot: usize, upto: u64) {
-        if self.stalls(worker, Happening::Evaluated { worker, slot, upto }) {
+    pub(crate) fn evaluated(&mut self, host: usize, instance: u64, slot: usize, upto: u64) {
+        if !self.is_there(host, instance, Happening::Evaluated { host, instance, slot, upto }) {
             return;
         }
-        let session = self.sessions.get_mut(&worker).expect("it does not stall");
-        let trial_us = self.hosts[session.host].trial_us;
-        let (computing, busy) = &mut session.slots[slot];
+        let Host { trial_us, wrong_numbers, .. } = self.hosts[host];
+        let worker = self.hosts[host].worker.as_mut().expect("it is there");
+        let (computing, busy) = &mut worker.slots[slot];
         let Busy { job, front } = busy.as_mut().expect("it was given a job");
         let abandoned = job.abandon.load(Ordering::Relaxed);
         // An abandoned job ends after the trial at hand, or within it.
@@ -252,16 +419,21 @@ impl World {
         let kills = self.runs.iter().find(|known| is_of(&known.name));
         if kills.is_some_and(|known| known.file.killers.iter().any(|trial| (range.start..range.end).contains(trial))) {
             let (noticed, back) = (self.chance.below(30), self.chance.between(1, 100));
-            return self.break_session(worker, Some(noticed), Some(back));
+            return match self.hosts[host].session {
+                Some(session) => self.kill(session, Some(noticed), Some(back)),
+                // It was to come back at some moment, and another one will.
+                None => self.hosts[host].worker = None,
+            };
         }
         let last = abandoned || end == job.grant.range.end;
         // The watch of an abandoned job would end this one, and a real clock may cut it in several pieces.
         let part = Job { grant: Grant { range, ..job.grant.clone() }, abandon: Arc::default(), ..job.clone() };
         let mut pieces = Vec::new();
         computing.evaluate(&part, |piece| pieces.push(piece));
+        self.evaluated += range.len();
         let evaluate_ms = (range.len() * trial_us) as f64 / 1_000.0;
         let mut outcomes = joined(pieces);
-        if self.hosts[session.host].wrong_numbers {
+        if wrong_numbers {
             outcomes.values.iter_mut().for_each(|value| *value += 1.0);
         }
         let piece = Piece { range, outcomes, evaluate_ms, last };
@@ -269,9 +441,9 @@ impl World {
         if last {
             *busy = None;
         }
-        self.happened(worker, Happened::Evaluated { slot, piece });
+        self.happened(host, Happened::Evaluated { slot, piece });
         if !last {
-            self.evaluate_on(worker, slot);
+            self.evaluate_on(host, slot);
         }
     }
 
@@ -366,8 +538,9 @@ impl World {
             Some(Up::Bye) => {
                 let host = session.host;
                 self.sessions.remove(&worker);
-                if !self.hosts[host].lies {
-                    self.left.insert(format!("host-{host}/{}", worker.0));
+                let left = self.hosts[host].worker.take().expect("it has just said so");
+                if !self.hosts[host].lies && left.cuts == 0 {
+                    self.left.insert(format!("host-{host}/{}", left.instance));
                 }
                 self.hosts[host].session = None;
                 self.hosts[host].present = self.is_calm;
@@ -376,6 +549,16 @@ impl World {
             }
             None => {}
         }
+    }
+}
+
+fn held_by(grant: Grant) -> Held {
+    Held {
+        lease: LeaseId(grant.lease),
+        run: RunId(grant.run),
+        generation: grant.generation,
+        generation_start: grant.generation_start,
+        range: grant.range,
     }
 }
 

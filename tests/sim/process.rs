@@ -10,6 +10,7 @@ use tumble_domain::{Outcomes, TrialRange};
 
 use crate::check;
 use crate::disk::Completion;
+use crate::hosts::Down;
 use crate::rows::Rows;
 use crate::world::{Happening, World};
 
@@ -21,6 +22,8 @@ pub(crate) struct Process {
     pub(crate) inbox: VecDeque<Event>,
     pub(crate) turn_is_due: bool,
     jobs: VecDeque<Job>,
+    /// What is let out when the disk has taken the records of its turn.
+    held_back: Option<(Outgoing, Vec<(RunId, bool)>)>,
 }
 
 /// What the thread that writes tables is to do.
@@ -34,7 +37,7 @@ struct Died;
 
 impl Process {
     pub(crate) fn is_idle(&self) -> bool {
-        self.inbox.is_empty() && self.jobs.is_empty()
+        self.inbox.is_empty() && self.jobs.is_empty() && self.held_back.is_none()
     }
 }
 
@@ -48,7 +51,7 @@ impl World {
         let core = self.replayed();
         check::invariants(&core);
         let inbox = VecDeque::from([Event::Tick]);
-        self.process = Some(Process { core, inbox, turn_is_due: true, jobs: VecDeque::new() });
+        self.process = Some(Process { core, inbox, turn_is_due: true, jobs: VecDeque::new(), held_back: None });
         self.now(Happening::Turn { epoch: self.epoch });
         self.now(Happening::Tick { epoch: self.epoch });
         self.ask_all_again();
@@ -75,7 +78,7 @@ impl World {
         let sessions: Vec<_> = self.sessions.keys().copied().collect();
         for worker in sessions {
             let ms = self.chance.between(1, 300);
-            self.break_session(worker, None, Some(ms));
+            self.cut(worker, None, Some(ms));
         }
     }
 
@@ -130,9 +133,28 @@ impl World {
             return;
         }
         let mut process = self.process.take().expect("it lives");
+        if process.held_back.is_some() {
+            self.process = Some(process);
+            return; // it is due again when the disk is done
+        }
         process.turn_is_due = false;
         let died = self.turn_of(&mut process).is_err();
-        let more = !process.inbox.is_empty() && !process.turn_is_due;
+        self.end_turn(epoch, process, died);
+    }
+
+    /// The disk has taken the records of a turn.
+    pub(crate) fn committed(&mut self, epoch: u32) {
+        if !self.is_life(epoch) {
+            return;
+        }
+        let mut process = self.process.take().expect("it lives");
+        let (outgoing, covered) = process.held_back.take().expect("the driver waits for it");
+        let died = self.let_out(&mut process, outgoing, covered).is_err();
+        self.end_turn(epoch, process, died);
+    }
+
+    fn end_turn(&mut self, epoch: u32, process: Process, died: bool) {
+        let more = !process.inbox.is_empty() && process.held_back.is_none();
         self.process = Some(process);
         if died {
             self.crash();
@@ -174,13 +196,28 @@ impl World {
                 check::memory(&process.core);
             }
         }
-        let mut covered = Vec::new();
+        let (mut covered, mut wrote) = (Vec::new(), false);
         let outgoing = effects.settle(|records: Vec<RunRecord>| {
             self.step()?;
+            if self.now_ms < self.full_until_ms {
+                self.refused_commits += 1;
+                return Err(Died); // the driver stops; somebody starts it again
+            }
+            wrote = true;
             self.disk.journal.append(records.clone());
             covered.extend(records.into_iter().filter_map(covering));
             self.step()
         })?;
+        let ms = if wrote { self.chance.below(self.commit_ms + 1) } else { 0 };
+        if ms > 0 {
+            process.held_back = Some((outgoing, covered));
+            self.in_ms(ms, Happening::Committed { epoch: self.epoch });
+            return Ok(());
+        }
+        self.let_out(process, outgoing, covered)
+    }
+
+    fn let_out(&mut self, process: &mut Process, outgoing: Outgoing, covered: Vec<(RunId, bool)>) -> Result<(), Died> {
         self.release(process, outgoing)?;
         for (run, finished) in covered {
             self.step()?;
@@ -208,10 +245,14 @@ impl World {
             self.tell(|| format!("to {worker:?} {}", told(&message)));
             if let Message::Dismiss { .. } = message {
                 let ms = self.chance.between(1, 200);
-                self.break_session(worker, Some(0), Some(ms));
+                self.cut(worker, Some(0), Some(ms));
             } else {
                 self.send(worker, message);
             }
+        }
+        for (worker, reports) in outgoing.acknowledged {
+            self.step()?;
+            self.carry_down(worker, Down::Acknowledged(reports));
         }
         for reply in outgoing.replies {
             self.step()?;

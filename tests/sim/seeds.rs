@@ -183,7 +183,7 @@ impl World {
         let host = self.chance.below(self.hosts.len() as u64) as usize;
         let session = self.hosts[host].session;
         // Being cut off, silent or stalled for long looks like a death.
-        let kind = if self.gentle { self.chance.between(4, 10) } else { self.chance.below(14) };
+        let kind = if self.gentle { self.chance.between(4, 10) } else { self.chance.below(16) };
         match kind {
             0 | 1 | 11 => {
                 let Some(worker) = session else { return };
@@ -193,7 +193,10 @@ impl World {
                     _ => Some(self.chance.below(2_000)),
                 };
                 let back = self.chance.between(1, 1_500);
-                self.break_session(worker, noticed, Some(back));
+                match self.chance.one_in(2) {
+                    true => self.kill(worker, noticed, Some(back)),
+                    false => self.cut(worker, noticed, Some(back)),
+                }
             }
             2 | 12 => {
                 let ms = self.chance.between(50, 6_000);
@@ -218,6 +221,15 @@ impl World {
                     let ms = self.chance.between(50, 1_000);
                     self.in_ms(ms, Happening::Return(host));
                 }
+            }
+            14 => {
+                let ms = self.chance.between(10, 2_000);
+                self.tell(|| format!("the disk is full for {ms} ms"));
+                self.full_until_ms = self.now_ms + ms;
+            }
+            15 => {
+                self.commit_ms = self.chance.pick(&[0, 10, 300]);
+                self.tell(|| format!("a commit takes up to {} ms", self.commit_ms));
             }
             8 => {
                 let (slots, trial_us) = (self.chance.between(1, 3), self.chance.pick(&[100, 1_000, 5_000]));
@@ -244,6 +256,7 @@ impl World {
         self.tell(|| "calm".to_owned());
         self.is_calm = true;
         self.dies_in = None;
+        (self.full_until_ms, self.commit_ms) = (0, 0);
         self.in_ms(500, Happening::Restart);
         for host in 0..self.hosts.len() {
             self.hosts[host].stalled_until_ms = 0;
@@ -251,7 +264,7 @@ impl World {
             if std::mem::take(&mut self.hosts[host].lies)
                 && let Some(worker) = self.hosts[host].session
             {
-                self.break_session(worker, Some(10), Some(100));
+                self.kill(worker, Some(10), Some(100));
             }
             self.in_ms(200, Happening::Join(host));
         }

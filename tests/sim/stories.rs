@@ -129,6 +129,92 @@ fn a_coordinator_that_dies_again_and_again_still_ends() {
     world.verify();
 }
 
+// Sessions that are lost, and workers that go on ------------------------------------------------------------------------
+
+/// Shards of several trials that take a while, so that there is always something half done.
+fn slow_world(seed: u64, workers: usize) -> World {
+    let mut world = World::seeded(seed).limits(|limits| {
+        limits.shard_trials_max = 6;
+        limits.shard_ms = 200.0;
+        limits.straggler_ms_min = 60_000;
+    });
+    (0..workers).for_each(|_| world.add_worker(2, 15_000));
+    world
+}
+
+#[test]
+fn who_loses_its_session_goes_on_and_evaluates_nothing_twice() {
+    for moment in 0..40 {
+        for noticed in [None, Some(0), Some(40), Some(1_000)] {
+            for (file, trials) in [(sphere().points(120), 120), (evolution(), 60)] {
+                let mut world = slow_world(moment, 1);
+                let run = world.submit(file);
+                world.run_until(|world| world.done(run) > moment);
+                world.worker(0).lose_its_session(noticed, 20 * moment + 1);
+                world.run_until_idle();
+                world.verify();
+                assert!(world.held > 0, "it held something");
+                assert_eq!(world.evaluated, trials, "at {moment}, noticed {noticed:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn workers_of_a_coordinator_that_is_killed_go_on_and_evaluate_nothing_twice() {
+    for moment in 0..40 {
+        let mut world = slow_world(moment, 3);
+        let run = world.submit(sphere().points(600));
+        world.run_until(|world| world.done(run) > 8 * moment);
+        world.crash();
+        world.in_ms(5 * moment, Happening::Restart);
+        world.run_until_idle();
+        world.verify();
+        assert!(world.held > 0, "they held something");
+        assert_eq!(world.evaluated, 600, "killed at {moment}");
+    }
+}
+
+#[test]
+fn what_was_lent_to_another_meanwhile_is_evaluated_by_both_or_let_go() {
+    for moment in 0..60 {
+        let mut world = slow_world(moment, 2);
+        let run = world.submit(evolution());
+        world.run_until(|world| world.done(run) > moment / 2);
+        // The other takes what it can before the one that was cut off is back.
+        world.worker(0).lose_its_session(Some(0), 10 * (moment % 20) + 1);
+        world.run_until_idle();
+        world.verify();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_while_costs_nothing() {
+    for moment in 0..20 {
+        let mut world = world(moment, 2);
+        let runs = [world.submit(evolution()), world.submit(brittle(0.1).grid(5, 9))];
+        world.run_until(|world| world.done(runs[0]) > moment);
+        world.full_until_ms = world.now_ms + 700;
+        world.run_until_idle();
+        world.verify();
+        assert!(world.refused_commits > 0 && world.epoch > 2, "the disk was asked");
+    }
+}
+
+#[test]
+fn a_slow_disk_holds_everything_back_and_changes_nothing() {
+    for seed in 0..10 {
+        let mut world = world(seed, 3);
+        world.commit_ms = 500;
+        let runs = [world.submit(evolution()), world.submit(sphere().points(200))];
+        world.run_until(|world| world.done(runs[1]) > 50);
+        world.worker(1).lose_its_session(Some(100), 50);
+        world.dies_in = Some(20);
+        world.run_until_idle();
+        world.verify();
+    }
+}
+
 #[test]
 fn an_abort_gives_the_same_table_for_any_number_of_workers() {
     for workers in 1..=6 {

@@ -10,7 +10,7 @@ use tumble_core::{
 
 use crate::chance::Chance;
 use crate::disk::Disk;
-use crate::hosts::{Host, Session};
+use crate::hosts::{Down, Host, Session, Worker};
 use crate::process::Process;
 use crate::run_file::RunFile;
 
@@ -46,6 +46,16 @@ pub(crate) struct World {
     pub(crate) left: BTreeSet<String>,
     /// Workers that were given up for their silence.
     pub(crate) given_up: BTreeSet<String>,
+    /// What was said in sessions that are over, and may come yet.
+    pub(crate) late: Vec<Option<Event>>,
+    /// Leases that workers said they held when they came back.
+    pub(crate) held: u64,
+    /// Trials that slots have evaluated, each as often as it was.
+    pub(crate) evaluated: u64,
+    /// The disk takes nothing until then, and takes up to so long for what it takes.
+    pub(crate) full_until_ms: u64,
+    pub(crate) commit_ms: u64,
+    pub(crate) refused_commits: u64,
     /// Updating a replica takes up to this long.
     pub(crate) update_ms: u64,
     /// Bits that flipped in replicas, and replicas that were found to have drifted.
@@ -72,13 +82,19 @@ impl Hand<'_> {
     /// It is killed, and does not come back.
     pub(crate) fn vanish(self) {
         let session = self.session();
-        self.world.break_session(session, Some(0), None);
+        self.world.kill(session, Some(0), None);
     }
 
     /// It is gone, and nothing says so.
     pub(crate) fn fall_silent(self) {
         let session = self.session();
-        self.world.break_session(session, None, None);
+        self.world.kill(session, None, None);
+    }
+
+    /// Its session is lost and seen to be; its process goes on, and comes back after so long.
+    pub(crate) fn lose_its_session(self, noticed: Option<u64>, back_ms: u64) {
+        let session = self.session();
+        self.world.cut(session, noticed, Some(back_ms));
     }
 
     /// Nothing moves there for so long.
@@ -127,9 +143,13 @@ pub(crate) enum Happening {
     /// The worker says that it lives.
     Heartbeat(WorkerId),
     /// A worker has updated a replica.
-    Updated(WorkerId),
+    Updated { host: usize, instance: u64 },
     /// A slot has evaluated trials up to here.
-    Evaluated { worker: WorkerId, slot: usize, upto: u64 },
+    Evaluated { host: usize, instance: u64, slot: usize, upto: u64 },
+    /// What was said in a session that is over comes yet.
+    Late { epoch: u32, event: usize },
+    /// The disk has taken what the driver waits for.
+    Committed { epoch: u32 },
     /// The coordinator notices that a session is broken.
     Noticed(WorkerId),
     /// A worker's process connects.
@@ -174,6 +194,12 @@ impl World {
             lies: 0,
             left: BTreeSet::new(),
             given_up: BTreeSet::new(),
+            late: Vec::new(),
+            held: 0,
+            evaluated: 0,
+            full_until_ms: 0,
+            commit_ms: 0,
+            refused_commits: 0,
             update_ms: 4,
             flipped: 0,
             drifted: 0,
@@ -248,7 +274,13 @@ impl World {
 
     /// Lets everything happen until every run has ended and every question is answered.
     pub(crate) fn run_until_idle(&mut self) {
-        self.run_until(World::is_idle);
+        self.run_until(|world| world.is_idle() && world.workers_are_idle());
+    }
+
+    /// Whether nothing is on its way to or from any worker, and none holds a trial or an outcome.
+    fn workers_are_idle(&self) -> bool {
+        let workers = self.hosts.iter().filter_map(|host| host.worker.as_ref());
+        workers.into_iter().all(Worker::is_idle) && self.sessions.values().all(Session::is_idle)
     }
 
     pub(crate) fn run_until(&mut self, enough: impl Fn(&World) -> bool) {
@@ -277,8 +309,10 @@ impl World {
             Happening::ToWorker(worker) => self.carry_to_worker(worker),
             Happening::FromWorker(worker) => self.carry_from_worker(worker),
             Happening::Heartbeat(worker) => self.heartbeat(worker),
-            Happening::Updated(worker) => self.updated(worker),
-            Happening::Evaluated { worker, slot, upto } => self.evaluated(worker, slot, upto),
+            Happening::Updated { host, instance } => self.updated(host, instance),
+            Happening::Evaluated { host, instance, slot, upto } => self.evaluated(host, instance, slot, upto),
+            Happening::Late { epoch, event } => self.late(epoch, event),
+            Happening::Committed { epoch } => self.committed(epoch),
             Happening::Noticed(worker) => self.put(Event::WorkerLeft { worker }),
             Happening::Join(host) => self.join(host),
             Happening::Return(host) => {
@@ -443,9 +477,13 @@ impl World {
     }
 
     pub(crate) fn send(&mut self, worker: WorkerId, message: Message) {
+        self.carry_down(worker, Down::Message(message));
+    }
+
+    pub(crate) fn carry_down(&mut self, worker: WorkerId, words: Down) {
         let delay = self.chance.below(self.delay_ms + 1);
         let Some(session) = self.sessions.get_mut(&worker) else { return };
-        session.down.push_back(message);
+        session.down.push_back(words);
         self.in_ms(delay, Happening::ToWorker(worker));
     }
 }

@@ -195,6 +195,40 @@ fn a_worker_that_is_told_to_leave_in_an_endless_trial_leaves_it_to_another() {
 }
 
 #[test]
+fn a_trial_that_outlasts_two_coordinators_goes_on_and_is_granted_once() {
+    let place = Place::new();
+    place.file("run-file.toml", ENDLESS);
+    let address = free_address();
+    let mut coordinator = Coordinator::start(&place, &address);
+    let worker = coordinator.worker();
+    let run = coordinator.submit("run-file.toml");
+    let holds_the_endless_one = |coordinator: &Coordinator| {
+        let view = standing(coordinator.state(), &run)?;
+        (view["trials_done"] == 1 && view["workers"] == 1).then_some(())
+    };
+    until("the first trial is reported and the other one granted", || holds_the_endless_one(&coordinator));
+    for _ in 0..2 {
+        coordinator.kill_9();
+        coordinator = Coordinator::start(&place, &address);
+        until("the worker is back with its trial", || holds_the_endless_one(&coordinator));
+    }
+    let name = format!("/{}", worker.id());
+    worker.signal(Signal::SIGTERM);
+    worker.said().exits(0);
+    until("the trial is handed back", || {
+        let view = standing(coordinator.state(), &run)?;
+        (view["workers"] == 0).then_some(())
+    });
+    coordinator.client(&format!("cancel {run}")).exits(0);
+    coordinator.client(&format!("wait {run}")).exits(4);
+    let attempts = read_attempts(&place.path().join("runs").join(&run).join("attempts.parquet")).unwrap();
+    let of_endless = attempts.iter().filter(|attempt| attempt.first_trial == 1 && attempt.worker.ends_with(&name));
+    let of_endless: Vec<_> = of_endless.map(|attempt| (attempt.outcome, attempt.bytes_down)).collect();
+    // The coordinator that it came back to had sent nothing for it: neither a grant nor the run file.
+    assert_eq!(of_endless, [(AttemptOutcome::Returned, 0)], "{attempts:?}");
+}
+
+#[test]
 fn a_cancelled_run_keeps_the_true_beginning_of_its_table() {
     for (run_file, trials) in [(LONG_SWEEP, LONG_SWEEP_TRIALS), (LONG_EVOLVE, LONG_EVOLVE_TRIALS)] {
         let place = Place::new();

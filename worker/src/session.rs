@@ -16,7 +16,7 @@ use tumble_proto::{MESSAGE_BYTES_MAX, describe, outcomes, v1};
 
 use crate::evaluate::Slot;
 use crate::replica::{Update, Updated};
-use crate::worker::{Action, Event, Grant, Job, Lesson, Piece, Say, Worker};
+use crate::worker::{Action, Event, Grant, Job, Lesson, Piece, Rejoined, Say, Worker};
 
 /// What a worker is started with.
 #[derive(Clone, Debug)]
@@ -82,16 +82,21 @@ pub async fn run(config: Config, leave: impl Future<Output = ()>) -> Result<Ende
         .tcp_nodelay(true);
     let pipelines: Vec<Arc<dyn Pipeline>> = registry::all().into_iter().map(Arc::from).collect();
     tokio::pin!(leave);
+    let mut hands = Hands::start(&config, &pipelines);
     let mut last_contact = Instant::now();
     let mut back_off = BACK_OFF_MIN;
     loop {
         let session = tokio::select! {
             connected = endpoint.connect() => match connected {
-                Ok(channel) => session(&config, &pipelines, channel, &mut leave).await,
+                Ok(channel) => session(&config, &pipelines, &mut hands, channel, &mut leave).await,
                 Err(error) => Err(Status::unavailable(chain(&error))),
             },
+            () = hands.go_on() => continue,
+            // What it holds is evaluated elsewhere: nobody is there to hand it back to.
             () = &mut leave => return Ok(Ended::Left),
         };
+        let said = hands.handle(Event::Disconnected);
+        debug_assert!(said.is_empty(), "nobody listens");
         let status = match session {
             Ok(SessionEnd::Left(ended)) => return Ok(ended),
             Ok(SessionEnd::Lost(status)) => {
@@ -110,10 +115,70 @@ pub async fn run(config: Config, leave: impl Future<Output = ()>) -> Result<Ende
         tracing::info!(reason, "no connection to the coordinator; trying again");
         let jitter = f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX);
         let pause = back_off.mul_f64(0.5 + jitter).min(config.patience.saturating_sub(last_contact.elapsed()));
+        let pause = tokio::time::sleep(pause);
         tokio::select! {
-            () = tokio::time::sleep(pause) => back_off = (back_off * 2).min(BACK_OFF_MAX),
+            () = pause => back_off = (back_off * 2).min(BACK_OFF_MAX),
+            () = hands.go_on() => {}
             () = &mut leave => return Ok(Ended::Left),
         }
+    }
+}
+
+/// The deciding half, its slots and the thread of its replicas: what outlives a session.
+struct Hands {
+    worker: Worker,
+    /// Says which process this is, session after session.
+    instance: u64,
+    slots: Slots,
+    pieces: mpsc::UnboundedReceiver<(usize, Piece)>,
+    replicas: std::sync::mpsc::Sender<Update>,
+    updates: mpsc::UnboundedReceiver<Updated>,
+}
+
+impl Hands {
+    fn start(config: &Config, pipelines: &[Arc<dyn Pipeline>]) -> Hands {
+        let (evaluated, pieces) = mpsc::unbounded_channel();
+        let (updated, updates) = mpsc::unbounded_channel();
+        Hands {
+            worker: Worker::new(pipelines.to_vec(), config.slots).with_memory(config.memory_bytes_max),
+            // Without chance nobody is taken for anybody else.
+            instance: getrandom::u64().unwrap_or(0),
+            slots: Slots::start(config.slots, evaluated),
+            pieces,
+            replicas: start_replicas(updated),
+            updates,
+        }
+    }
+
+    /// What a slot or a replica has done. May be dropped while it waits.
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            biased;
+            Some((slot, piece)) = self.pieces.recv() => Event::Evaluated { slot, piece },
+            Some(updated) = self.updates.recv() => Event::Updated(updated),
+        }
+    }
+
+    /// Goes on without a session, for ever.
+    async fn go_on(&mut self) {
+        loop {
+            let event = self.next().await;
+            let said = self.handle(event);
+            debug_assert!(said.is_empty(), "nobody listens");
+        }
+    }
+
+    /// Has the deciding half take an event, and does what it wants; what is left is to be said.
+    fn handle(&mut self, event: Event) -> Vec<Action> {
+        let mut said = Vec::new();
+        for action in self.worker.handle(event) {
+            match action {
+                Action::Start { slot, job } => self.slots.give(slot, job),
+                Action::Update(update) => self.replicas.send(update).expect("its thread lives as long as this"),
+                Action::Say(_) | Action::Quit => said.push(action),
+            }
+        }
+        said
     }
 }
 
@@ -126,20 +191,26 @@ enum SessionEnd {
 async fn session(
     config: &Config,
     pipelines: &[Arc<dyn Pipeline>],
+    hands: &mut Hands,
     channel: Channel,
     leave: &mut (impl Future<Output = ()> + Unpin),
 ) -> Result<SessionEnd, Status> {
     let (say, said) = mpsc::unbounded_channel();
+    let Rejoined { held, again } = hands.worker.rejoin();
+    let holds = held.len();
     let hello = v1::Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host: host_name(),
         process: std::process::id(),
         slots: config.slots as u32,
         pipelines: pipelines.iter().map(|p| describe::to_wire(p.description())).collect(),
+        instance: hands.instance,
+        held: held.into_iter().map(write_held).collect(),
     };
     let send =
         |kind| say.send(v1::FromWorker { kind: Some(kind) }).map_err(|_| Status::unavailable("the session ended"));
     send(v1::from_worker::Kind::Hello(hello))?;
+    again.into_iter().try_for_each(|words| send(write(words)))?;
     let secret = MetadataValue::try_from(&config.access.secret)
         .map_err(|_| Status::unauthenticated("the secret in the access file is malformed"))?;
     let mut request = Request::new(UnboundedReceiverStream::new(said));
@@ -147,17 +218,21 @@ async fn session(
     let mut client = WorkersClient::new(channel)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let mut messages = client.session(request).await?.into_inner();
-    let Some(v1::to_worker::Kind::Welcome(welcome)) = messages.message().await?.and_then(|m| m.kind) else {
+    let welcomed = async {
+        let mut messages = client.session(request).await?.into_inner();
+        let first = messages.message().await?.and_then(|message| message.kind);
+        Ok::<_, Status>((messages, first))
+    };
+    let (mut messages, first) = tokio::select! {
+        welcomed = welcomed => welcomed?,
+        // A coordinator that stands still may not answer for long.
+        () = &mut *leave => return Ok(SessionEnd::Left(Ended::Left)),
+    };
+    let Some(v1::to_worker::Kind::Welcome(welcome)) = first else {
         return Err(Status::unavailable("the coordinator closed the session"));
     };
-    tracing::info!(version = welcome.version, "joined");
+    tracing::info!(version = welcome.version, holds, "joined");
 
-    let (evaluated, mut pieces) = mpsc::unbounded_channel();
-    let slots = Slots::start(config.slots, &evaluated);
-    let (updated, mut updates) = mpsc::unbounded_channel();
-    let replicas = start_replicas(updated);
-    let mut worker = Worker::new(pipelines.to_vec(), config.slots).with_memory(config.memory_bytes_max);
     let mut heartbeat = tokio::time::interval(Duration::from_millis(u64::from(welcome.heartbeat_ms.max(100))));
     let mut leave_by: Option<tokio::time::Instant> = None;
     loop {
@@ -169,15 +244,13 @@ async fn session(
         };
         let event = tokio::select! {
             biased;
-            Some((slot, piece)) = pieces.recv() => Event::Evaluated { slot, piece },
-            Some(updated) = updates.recv() => Event::Updated(updated),
+            event = hands.next() => event,
             message = messages.message() => match message {
                 Ok(Some(message)) => match read(message) {
                     Some(event) => event,
                     None => continue,
                 },
                 ended => {
-                    slots.abandon();
                     if leave_by.is_some() {
                         // Nobody is left to say anything to. What was not said is evaluated elsewhere.
                         return Ok(SessionEnd::Left(Ended::LeftInHaste));
@@ -196,20 +269,16 @@ async fn session(
             }
             () = haste => return Ok(SessionEnd::Left(Ended::LeftInHaste)),
         };
-        for action in worker.handle(event) {
-            match action {
-                Action::Start { slot, job } => slots.give(slot, job),
-                Action::Update(update) => replicas.send(update).expect("it lives as long as its session"),
-                Action::Say(words) => drop(send(write(words))),
-                Action::Quit => {
-                    // Closing our side lets what is said reach the coordinator; it then closes the other.
-                    drop(say);
-                    let rest = async { while let Ok(Some(_)) = messages.message().await {} };
-                    let leave_by = leave_by.expect("only who was asked to leave quits");
-                    let closed = tokio::time::timeout_at(leave_by, rest).await;
-                    return Ok(SessionEnd::Left(if closed.is_ok() { Ended::Left } else { Ended::LeftInHaste }));
-                }
-            }
+        for action in hands.handle(event) {
+            let Action::Say(words) = action else {
+                // Closing our side lets what is said reach the coordinator; it then closes the other.
+                drop(say);
+                let rest = async { while let Ok(Some(_)) = messages.message().await {} };
+                let leave_by = leave_by.expect("only who was asked to leave quits");
+                let closed = tokio::time::timeout_at(leave_by, rest).await;
+                return Ok(SessionEnd::Left(if closed.is_ok() { Ended::Left } else { Ended::LeftInHaste }));
+            };
+            let _ = send(write(words));
         }
     }
 }
@@ -222,7 +291,7 @@ fn start_replicas(updated: mpsc::UnboundedSender<Updated>) -> std::sync::mpsc::S
         .name("replicas".to_owned())
         .spawn(move || {
             while let Ok(update) = updates.recv() {
-                // Nobody listens any more when the session has ended.
+                // Nobody listens any more when the process is about to end.
                 drop(updated.send(update.carry_out()));
             }
         })
@@ -233,11 +302,10 @@ fn start_replicas(updated: mpsc::UnboundedSender<Updated>) -> std::sync::mpsc::S
 /// The slots' threads. They end when this is dropped and their job is done.
 struct Slots {
     jobs: Vec<std::sync::mpsc::Sender<Job>>,
-    current: std::cell::RefCell<Vec<Option<Arc<std::sync::atomic::AtomicBool>>>>,
 }
 
 impl Slots {
-    fn start(slots: usize, evaluated: &mpsc::UnboundedSender<(usize, Piece)>) -> Slots {
+    fn start(slots: usize, evaluated: mpsc::UnboundedSender<(usize, Piece)>) -> Slots {
         let start = |slot: usize| {
             let (give, jobs) = std::sync::mpsc::channel::<Job>();
             let evaluated = evaluated.clone();
@@ -246,26 +314,18 @@ impl Slots {
                 .spawn(move || {
                     let mut at = Slot::default();
                     while let Ok(job) = jobs.recv() {
-                        // Nobody listens any more when the session has ended; the job is abandoned then.
+                        // Nobody listens any more when the process is about to end.
                         at.evaluate(&job, |piece| drop(evaluated.send((slot, piece))));
                     }
                 })
                 .expect("the system has a thread left");
             give
         };
-        Slots { jobs: (0..slots).map(start).collect(), current: vec![None; slots].into() }
+        Slots { jobs: (0..slots).map(start).collect() }
     }
 
     fn give(&self, slot: usize, job: Job) {
-        self.current.borrow_mut()[slot] = Some(job.abandon.clone());
-        self.jobs[slot].send(job).expect("a slot lives as long as its session");
-    }
-
-    /// Has every slot give up its job: the session is lost, and with it the leases.
-    fn abandon(&self) {
-        for abandon in self.current.borrow().iter().flatten() {
-            abandon.store(true, std::sync::atomic::Ordering::Relaxed);
-        }
+        self.jobs[slot].send(job).expect("a slot lives as long as this");
     }
 }
 
@@ -286,6 +346,11 @@ fn read(message: v1::ToWorker) -> Option<Event> {
         }),
         Kind::CloseRun(close) => Event::Closed { run: close.run.into() },
         Kind::Farewell(_) => Event::Farewell,
+        Kind::Acknowledged(acknowledged) => Event::Acknowledged { reports: acknowledged.reports },
+        Kind::Revoke(revoke) => {
+            tracing::info!(leases = revoke.leases.len(), "what was held is in other hands");
+            Event::Revoked { leases: revoke.leases }
+        }
     })
 }
 
@@ -322,6 +387,17 @@ fn write(say: Say) -> v1::from_worker::Kind {
                 last: piece.last,
             })
         }
+    }
+}
+
+fn write_held(grant: Grant) -> v1::Held {
+    v1::Held {
+        lease: grant.lease,
+        run: grant.run.to_string(),
+        generation: grant.generation,
+        generation_first_trial: grant.generation_start,
+        first_trial: grant.range.start,
+        trials: grant.range.len(),
     }
 }
 

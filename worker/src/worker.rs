@@ -58,6 +58,18 @@ pub enum Event {
     LeaveRequested,
     /// The coordinator has read that it leaves: nothing more is on its way to it.
     Farewell,
+    /// So many reports of this session were taken.
+    Acknowledged {
+        /// From the session's first on.
+        reports: u64,
+    },
+    /// What it holds from an earlier session is in other hands.
+    Revoked {
+        /// The leases.
+        leases: Vec<u64>,
+    },
+    /// The connection is lost. The slots go on; [`Worker::rejoin`] begins the next session.
+    Disconnected,
 }
 
 /// What a worker is sent so that it can make the candidates of a generation.
@@ -117,8 +129,17 @@ pub enum Action {
     Quit,
 }
 
+/// How a session begins.
+#[derive(Debug, Default)]
+pub struct Rejoined {
+    /// What the hello says: what is being evaluated, what waits, and what is finished and was not acknowledged.
+    pub held: Vec<Grant>,
+    /// What is said right after the hello: every report that was not acknowledged, once more.
+    pub again: Vec<Say>,
+}
+
 /// What a worker says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Say {
     /// Outcomes of trials of a lease.
     Report {
@@ -217,6 +238,19 @@ impl Job {
     }
 }
 
+/// A slot at work.
+struct Busy {
+    job: Job,
+    /// The first trial that it has not given out.
+    front: u64,
+}
+
+/// A report that may not have arrived.
+struct Sent {
+    grant: Grant,
+    piece: Piece,
+}
+
 /// A replica of a run's strategy, and what is on its way to it.
 #[derive(Default)]
 struct Replica {
@@ -250,8 +284,14 @@ pub struct Worker {
     arriving: BTreeMap<Arc<str>, Arriving>,
     replicas: BTreeMap<Arc<str>, Replica>,
     next_ticket: u64,
-    slots: Vec<Option<Job>>,
+    slots: Vec<Option<Busy>>,
     queue: VecDeque<Grant>,
+    /// In a session. Out of one it evaluates what it has, and says nothing.
+    connected: bool,
+    /// Reports of this session that were not acknowledged, in order, and how many were. They take no more than the
+    /// outcomes of the leases that a worker may hold.
+    sent: VecDeque<Sent>,
+    acknowledged: u64,
     leaving: bool,
     /// Before it comes a grant may be on its way, and who granted it waits for an answer.
     farewell: bool,
@@ -268,8 +308,11 @@ impl Worker {
             arriving: BTreeMap::new(),
             replicas: BTreeMap::new(),
             next_ticket: 0,
-            slots: vec![None; slots],
+            slots: (0..slots).map(|_| None).collect(),
             queue: VecDeque::new(),
+            connected: true,
+            sent: VecDeque::new(),
+            acknowledged: 0,
             leaving: false,
             farewell: false,
             memory_bytes_max: u64::MAX,
@@ -300,7 +343,7 @@ impl Worker {
                 }
             }
             Event::Updated(updated) => self.updated(updated, &mut actions),
-            Event::Granted(grant) if self.leaving => actions.push(give_back(grant)),
+            Event::Granted(grant) if self.leaving => self.give_back(grant, &mut actions),
             Event::Granted(grant) => {
                 self.queue.push_back(grant);
                 self.fill_slots(&mut actions);
@@ -310,17 +353,81 @@ impl Worker {
             Event::LeaveRequested => {
                 self.leaving = true;
                 actions.push(Action::Say(Say::Leaving));
-                self.slots.iter().flatten().for_each(|job| job.abandon.store(true, Ordering::Relaxed));
+                self.slots.iter().flatten().for_each(Busy::abandon);
                 let waiting = std::mem::take(&mut self.queue);
-                actions.extend(waiting.into_iter().map(give_back));
+                waiting.into_iter().for_each(|grant| self.give_back(grant, &mut actions));
                 self.quit_when_idle(&mut actions);
             }
             Event::Farewell => {
                 self.farewell = true;
                 self.quit_when_idle(&mut actions);
             }
+            Event::Acknowledged { reports } => {
+                while self.acknowledged < reports && self.sent.pop_front().is_some() {
+                    self.acknowledged += 1;
+                }
+            }
+            Event::Revoked { leases } => {
+                self.queue.retain(|grant| !leases.contains(&grant.lease));
+                let held = self.slots.iter().flatten().filter(|busy| leases.contains(&busy.job.grant.lease));
+                held.for_each(Busy::abandon);
+            }
+            Event::Disconnected => self.connected = false,
+        }
+        if !self.connected {
+            // Reports are kept, and everything else is for the session that is over.
+            actions.retain(|action| !matches!(action, Action::Say(_)));
         }
         actions
+    }
+
+    /// Begins a session, the first one or another after a connection was lost. The coordinator has forgotten what it sent
+    /// in the one before: what is held without all that its evaluation takes is let go, and so are runs of which nothing
+    /// is held.
+    pub fn rejoin(&mut self) -> Rejoined {
+        (self.connected, self.acknowledged) = (true, 0);
+        self.arriving.clear();
+        self.replicas.clear();
+        let (runs, proposals) = (&self.runs, &self.proposals);
+        self.queue.retain(|grant| {
+            let has_proposal = || proposals.get(&grant.run).is_some_and(|(at, _)| *at == grant.generation);
+            runs.get(&grant.run).is_some_and(|run| !run.spec.plan.has_generations() || has_proposal())
+        });
+        self.sent.retain(|sent| !sent.piece.range.is_empty() && runs.contains_key(&sent.grant.run));
+        let going_on = self.slots.iter().flatten().filter(|busy| !busy.is_abandoned());
+        let going_on = going_on.filter(|busy| runs.contains_key(&busy.job.grant.run));
+        let mut held: Vec<Grant> = going_on.map(Busy::rest).chain(self.queue.iter().cloned()).collect();
+        for Sent { grant, piece } in &self.sent {
+            // Reports of a lease follow each other, and what is left of it follows them.
+            match held.iter_mut().find(|held| held.lease == grant.lease) {
+                Some(held) => {
+                    held.range =
+                        TrialRange::new(held.range.start.min(piece.range.start), held.range.end.max(piece.range.end));
+                }
+                None => held.push(Grant { range: piece.range, ..grant.clone() }),
+            }
+        }
+        self.runs.retain(|run, _| held.iter().any(|held| held.run == *run));
+        self.proposals.retain(|run, _| held.iter().any(|held| held.run == *run));
+        let again = self.sent.iter().map(|sent| say(sent.grant.clone(), sent.piece.clone())).collect();
+        Rejoined { held, again }
+    }
+
+    /// Whether it holds nothing at all: no trial and no outcome.
+    pub fn is_idle(&self) -> bool {
+        self.slots.iter().all(Option::is_none) && self.queue.is_empty() && self.sent.is_empty()
+    }
+
+    fn report(&mut self, grant: Grant, piece: Piece, actions: &mut Vec<Action>) {
+        self.sent.push_back(Sent { grant: grant.clone(), piece: piece.clone() });
+        actions.push(Action::Say(say(grant, piece)));
+    }
+
+    /// A report without trials: the whole grant goes back.
+    fn give_back(&mut self, grant: Grant, actions: &mut Vec<Action>) {
+        let range = TrialRange::new(grant.range.start, grant.range.start);
+        let piece = Piece { range, outcomes: Outcomes::default(), evaluate_ms: 0.0, last: true };
+        self.report(grant, piece, actions);
     }
 
     /// Adds a piece; gives the whole when it is complete.
@@ -429,16 +536,22 @@ impl Worker {
         self.arriving.remove(run);
         self.replicas.remove(run);
         self.queue.retain(|grant| grant.run != *run);
-        let held = self.slots.iter().flatten().filter(|job| job.grant.run == *run);
-        held.for_each(|job| job.abandon.store(true, Ordering::Relaxed));
+        let held = self.slots.iter().flatten().filter(|busy| busy.job.grant.run == *run);
+        held.for_each(Busy::abandon);
+        for sent in self.sent.iter_mut().filter(|sent| sent.grant.run == *run) {
+            // It is counted yet, but nobody will ask for it again.
+            sent.piece.range = TrialRange::new(0, 0);
+            sent.piece.outcomes = Outcomes::default();
+        }
     }
 
     fn evaluated(&mut self, slot: usize, piece: Piece, actions: &mut Vec<Action>) {
-        let job = self.slots[slot].as_ref().expect("only a busy slot evaluates");
-        let (lease, run, last) = (job.grant.lease, job.grant.run.clone(), piece.last);
+        let busy = self.slots[slot].as_mut().expect("only a busy slot evaluates");
+        let (grant, last) = (busy.job.grant.clone(), piece.last);
+        busy.front = piece.range.end;
         // A run that is closed wants no more reports.
-        if self.runs.contains_key(&run) {
-            actions.push(Action::Say(Say::Report { lease, run, piece }));
+        if self.runs.contains_key(&grant.run) {
+            self.report(grant, piece, actions);
         }
         if last {
             self.slots[slot] = None;
@@ -453,12 +566,12 @@ impl Worker {
             let Some(grant) = ready.and_then(|at| self.queue.remove(at)) else { return };
             // It waited here while other workers scored its trials, and the run has gone on: nobody needs it any more.
             if self.proposals.get(&grant.run).is_some_and(|(generation, _)| *generation > grant.generation) {
-                actions.push(give_back(grant));
+                self.give_back(grant, actions);
                 continue;
             }
             match self.job(grant) {
                 Ok(job) => {
-                    self.slots[slot] = Some(job.clone());
+                    self.slots[slot] = Some(Busy { job: job.clone(), front: job.grant.range.start });
                     actions.push(Action::Start { slot, job });
                 }
                 Err((grant, reason)) => {
@@ -502,9 +615,22 @@ impl Worker {
     }
 }
 
-/// A report without trials: the whole grant goes back.
-fn give_back(grant: Grant) -> Action {
-    let range = TrialRange::new(grant.range.start, grant.range.start);
-    let piece = Piece { range, outcomes: Outcomes::default(), evaluate_ms: 0.0, last: true };
-    Action::Say(Say::Report { lease: grant.lease, run: grant.run, piece })
+impl Busy {
+    fn abandon(&self) {
+        self.job.abandon.store(true, Ordering::Relaxed);
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.job.abandon.load(Ordering::Relaxed)
+    }
+
+    /// The trials that it has not given out.
+    fn rest(&self) -> Grant {
+        let grant = self.job.grant.clone();
+        Grant { range: TrialRange::new(self.front, grant.range.end), ..grant }
+    }
+}
+
+fn say(grant: Grant, piece: Piece) -> Say {
+    Say::Report { lease: grant.lease, run: grant.run, piece }
 }

@@ -1,13 +1,13 @@
 //! The coordinator itself: events in, effects out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tumble_domain::{Outcomes, Status, TrialError, TrialRange};
+use tumble_domain::{Outcomes, RangeSet, Status, TrialError, TrialRange};
 use tumble_search::memory::{Need, Place, TooLarge};
 
 use crate::effects::{Effects, Grant, Message, Refusal, TableWork};
-use crate::event::{Event, Hello, LeaseId, Report, RequestId, RunId, Submission, Timestamp, WorkerId};
+use crate::event::{Event, Held, Hello, LeaseId, Report, RequestId, RunId, Submission, Timestamp, WorkerId};
 use crate::grants;
 use crate::leases::{Backlog, Lease, Leases, Suspect};
 use crate::lessons::Known;
@@ -32,7 +32,15 @@ pub struct Coordinator {
     next_lease: u64,
     served: u64,
     refused_reports: u64,
+    /// Until then workers of before the restart may come back with what they hold.
+    returning_until_mono_ms: u64,
+    /// Slots of the workers that offer a run, as far as asked since the roster changed last.
+    slots: BTreeMap<RunId, u64>,
+    stragglers_sought_mono_ms: u64,
 }
+
+/// How often stragglers are looked for, in milliseconds: each time all leases are.
+const STRAGGLERS_EVERY_MS: u64 = 50;
 
 impl Coordinator {
     /// A coordinator that has just restarted with these records; a new one has none. `epoch` is higher at each restart,
@@ -53,14 +61,20 @@ impl Coordinator {
             wire_length,
             runs,
             roster: Roster::new(),
-            leases: Leases::new(),
+            leases: Leases::default(),
             backlogs: BTreeMap::new(),
             next_lease: u64::from(epoch) << 40,
             served: 0,
             refused_reports: 0,
+            returning_until_mono_ms: 0,
+            slots: BTreeMap::new(),
+            stragglers_sought_mono_ms: 0,
         };
         let open: Vec<RunId> =
             coordinator.runs.iter().filter(|run| is_live(&run.phase)).map(|r| r.id.clone()).collect();
+        if !open.is_empty() {
+            coordinator.returning_until_mono_ms = now.mono_ms + coordinator.limits.return_ms;
+        }
         for id in open {
             coordinator.take_up(&id, now);
         }
@@ -70,10 +84,16 @@ impl Coordinator {
     /// Takes one event. The only way in.
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Effects {
         let mut effects = Effects::default();
+        if !matches!(event, Event::Reported { .. } | Event::Heartbeat { .. }) {
+            self.slots.clear(); // who is here and takes grants may be about to change
+        }
         match event {
             Event::WorkerJoined { worker, hello } => self.worker_joined(now, worker, hello, &mut effects),
             Event::WorkerLeft { worker } => self.worker_left(now, worker, AttemptOutcome::Lost, &mut effects),
-            Event::Heartbeat { worker } => self.heard(now, worker),
+            Event::Heartbeat { worker } => {
+                self.heard(now, worker);
+                return effects; // nothing that could be handed out has changed
+            }
             Event::Leaving { worker } => {
                 self.heard(now, worker);
                 if let Some(leaving) = self.roster.get_mut(&worker) {
@@ -109,9 +129,15 @@ impl Coordinator {
     pub fn next_wakeup(&self) -> Option<u64> {
         let silences = self.roster.values().map(|worker| worker.heard_mono_ms + self.limits.silence_ms_max);
         let walls = self.backlogs.iter().filter_map(|(id, backlog)| self.wall_mono_ms(id, backlog));
-        let stragglers = self.leases.values().map(|lease| lease.granted_mono_ms + self.limits.straggler_ms_min);
+        // The oldest lease has the lowest id. One that was taken up again after a restart is younger than it looks, and hides
+        // stragglers behind it for as long as it is young itself.
+        let oldest = self.leases.values().next();
+        let stragglers = oldest.map(|lease| {
+            let late = lease.granted_mono_ms + self.limits.straggler_ms_min;
+            late.max(self.stragglers_sought_mono_ms + STRAGGLERS_EVERY_MS)
+        });
         let idle = self.roster.values().any(|w| w.leases.is_empty() && !w.leaving);
-        silences.chain(walls).chain(stragglers.filter(|_| idle)).min()
+        silences.chain(walls).chain(stragglers.into_iter().filter(|_| idle)).min()
     }
 
     /// The runs.
@@ -143,11 +169,9 @@ impl Coordinator {
     pub fn view(&self, id: &RunId, now: Timestamp) -> Option<RunView> {
         let run = self.runs.get(id)?;
         let backlog = self.backlogs.get(id);
-        let mut workers: Vec<WorkerId> = self.leases.values().filter(|l| l.run == *id).map(|l| l.worker).collect();
-        workers.sort_unstable();
-        workers.dedup();
+        let workers = self.leases.workers(id);
         let (state, reason) = match &run.phase {
-            Phase::Open if !workers.is_empty() => (ViewState::Running, String::new()),
+            Phase::Open if workers > 0 => (ViewState::Running, String::new()),
             Phase::Open => (ViewState::Waiting, self.why_waiting(run)),
             Phase::Ending(reason) => (ViewState::Finishing, reason.to_string()),
             Phase::Finished(reason @ Reason::Cancelled) => (ViewState::Cancelled, reason.to_string()),
@@ -171,7 +195,7 @@ impl Coordinator {
             best: run.best,
             folder: run.folder.clone(),
             elapsed_ms: backlog.map_or(0, |b| b.until_mono_ms.unwrap_or(now.mono_ms).saturating_sub(b.since_mono_ms)),
-            workers: workers.len() as u32,
+            workers: workers as u32,
             bytes_down: run.bytes_down,
             bytes_up: run.bytes_up,
             disagreements: run.disagreements,
@@ -214,13 +238,129 @@ impl Coordinator {
 
     // Workers ---------------------------------------------------------------------------------------------------------
 
-    fn worker_joined(&mut self, now: Timestamp, id: WorkerId, hello: Hello, effects: &mut Effects) {
+    fn worker_joined(&mut self, now: Timestamp, id: WorkerId, mut hello: Hello, effects: &mut Effects) {
+        let held = std::mem::take(&mut hello.held);
+        let before = self.supersede(hello.instance, effects);
         if self.roster.len() >= self.limits.workers_max {
             let reason = format!("{} workers are here already", self.limits.workers_max);
             return effects.send(id, Message::Dismiss { reason });
         }
         self.roster.insert(id, Worker::new(hello, now.mono_ms));
         effects.send(id, Message::Welcome { heartbeat_ms: self.limits.heartbeat_ms as u32 });
+        self.resume_leases(now, id, held, &before, effects);
+    }
+
+    /// Ends the earlier session of a process that is back before its end was noticed. Nobody died: what it held is open
+    /// again as it was, and given as it stood.
+    fn supersede(&mut self, instance: u64, effects: &mut Effects) -> BTreeMap<LeaseId, Lease> {
+        let is_same = |worker: &Worker| instance != 0 && worker.hello.instance == instance;
+        let Some(earlier) = self.roster.iter().find(|(_, w)| is_same(w)).map(|(id, _)| *id) else {
+            return BTreeMap::new();
+        };
+        effects.send(earlier, Message::Dismiss { reason: "it has come back in another session".to_owned() });
+        let held = self.roster[&earlier].leases.clone();
+        let leases = held.iter().filter_map(|id| Some((*id, self.leases.get(id)?.clone()))).collect();
+        held.into_iter().for_each(|lease| self.release(lease));
+        self.roster.remove(&earlier);
+        leases
+    }
+
+    /// Makes leases of what a worker still holds, under their old names, as far as nobody else has its trials; it goes on
+    /// with them. It is told of those that it holds in vain.
+    fn resume_leases(
+        &mut self,
+        now: Timestamp,
+        id: WorkerId,
+        held: Vec<Held>,
+        before: &BTreeMap<LeaseId, Lease>,
+        effects: &mut Effects,
+    ) {
+        let most = self.roster[&id].hello.slots as usize * self.limits.leases_per_slot;
+        let alone = held.len() == 1;
+        let mut revoked = Vec::new();
+        let mut over = BTreeSet::new();
+        for held in held {
+            let Some(run) = self.runs.get(&held.run).filter(|run| run.phase == Phase::Open) else {
+                if over.insert(held.run.clone()) {
+                    effects.send(id, Message::CloseRun { run: held.run });
+                }
+                continue;
+            };
+            let generation = run.generation();
+            let has_room = self.roster[&id].leases.len() < most;
+            let lease = has_room.then(|| self.lease_again(now, id, &held, before, alone)).flatten();
+            let worker = self.roster.get_mut(&id).expect("it has just joined");
+            // It knows what the run is. Where its replica stands it does not say, so it has none.
+            let known = worker.known.entry(held.run.clone()).or_default();
+            let Some(lease) = lease else {
+                revoked.push(held.lease);
+                continue;
+            };
+            // Nobody evaluates without the proposal.
+            known.generation = Some(generation);
+            worker.leases.push(held.lease);
+            worker.quarantined |= lease.deaths > 0;
+            self.backlogs.get_mut(&held.run).expect("an open run has a backlog").leases += 1;
+            if let Some(twin) = lease.twin.and_then(|twin| self.leases.get_mut(&twin)) {
+                twin.twin = Some(held.lease);
+            }
+            self.leases.insert(held.lease, lease);
+        }
+        if !revoked.is_empty() {
+            effects.send(id, Message::Revoke { leases: revoked });
+        }
+    }
+
+    /// The lease that a worker says it holds, if its trials are open and either nobody has them or one other worker has
+    /// exactly them, which then is its twin. Takes them out of the backlog.
+    fn lease_again(
+        &mut self,
+        now: Timestamp,
+        worker: WorkerId,
+        held: &Held,
+        before: &BTreeMap<LeaseId, Lease>,
+        alone: bool,
+    ) -> Option<Lease> {
+        let run = self.runs.get(&held.run)?;
+        let generation = run.layout.generation(run.generation());
+        let is_of_now = held.generation == run.generation() && held.generation_start == generation.start;
+        let is_known = held.lease.0 < self.next_lease && !self.leases.contains_key(&held.lease);
+        let is_shard = generation.contains(held.range) && held.range.len() <= self.limits.shard_trials_max;
+        let open = open_of(run, held.range);
+        if !is_of_now || !is_known || !is_shard || open.is_empty() {
+            return None;
+        }
+        let earlier = before.get(&held.lease);
+        let backlog = self.backlogs.get_mut(&held.run).expect("an open run has a backlog");
+        let (mut deaths, mut twin) = (0, None);
+        if open.iter().all(|range| backlog.fresh.contains(range)) {
+            open.iter().for_each(|range| backlog.fresh.remove(range));
+        } else if let Some(at) = backlog.suspects.iter().position(|s| open.first() == Some(s.range)) {
+            // The death that was laid to them was none: here is who died. An earlier one may have been.
+            deaths = earlier.map_or(backlog.suspects[at].deaths - 1, |lease| lease.deaths);
+            if open.pieces() > 1 || (deaths > 0 && !alone) {
+                return None;
+            }
+            backlog.suspects.remove(at);
+        } else {
+            let is_twin = |lease: &Lease| {
+                lease.run == held.run && lease.worker != worker && lease.twin.is_none() && lease.deaths == 0
+            };
+            let same = |lease: &Lease| is_twin(lease) && open_of(run, lease.range) == open;
+            twin = Some(self.leases.iter().find(|(_, lease)| same(lease)).map(|(id, _)| *id)?);
+        }
+        Some(Lease {
+            worker,
+            run: held.run.clone(),
+            range: held.range,
+            attempt: earlier.map_or(deaths + u32::from(twin.is_some()), |lease| lease.attempt),
+            granted_mono_ms: now.mono_ms,
+            granted_unix_ms: earlier.map_or(now.unix_ms, |lease| lease.granted_unix_ms),
+            heard_unix_ms: earlier.map_or(now.unix_ms, |lease| lease.heard_unix_ms),
+            bytes_down: earlier.map_or(0, |lease| lease.bytes_down),
+            twin,
+            deaths,
+        })
     }
 
     fn heard(&mut self, now: Timestamp, worker: WorkerId) {
@@ -309,9 +449,7 @@ impl Coordinator {
         }
         let attempts = run.spec.limits.attempts;
         let metrics = run.recorded.metrics.len() as u32;
-        let mut open = tumble_domain::RangeSet::new();
-        open.insert(range);
-        run.done.within(range).for_each(|done| open.remove(done));
+        let open = open_of(run, range);
         let backlog = self.backlogs.get_mut(&lease.run).expect("an open run has a backlog");
         for range in open.iter() {
             if deaths == 0 {
@@ -376,7 +514,9 @@ impl Coordinator {
 
     fn reported(&mut self, now: Timestamp, id: WorkerId, report: Report, effects: &mut Effects) {
         self.heard(now, id);
-        let Some(worker) = self.roster.get(&id) else { return };
+        let Some(worker) = self.roster.get_mut(&id) else { return };
+        worker.reports += 1;
+        effects.acknowledge(id, worker.reports);
         let (name, host) = (worker.name(), worker.hello.host.clone());
         let Some(run) = self.runs.get(&report.run).filter(|run| run.phase == Phase::Open) else {
             return self.release_from(id, report.lease);
@@ -393,12 +533,7 @@ impl Coordinator {
             self.refused_reports += 1;
             return self.release_from(id, report.lease);
         }
-        let fresh: Vec<TrialRange> = {
-            let mut fresh = tumble_domain::RangeSet::new();
-            fresh.insert(report.range.intersection(run.scope()));
-            run.done.within(report.range).for_each(|done| fresh.remove(done));
-            fresh.iter().collect()
-        };
+        let fresh: Vec<TrialRange> = run.done.gaps(report.range.intersection(run.scope())).iter().collect();
         let lease = self.leases.get_mut(&report.lease);
         let attempt = Attempt {
             range: lease.as_ref().filter(|_| report.range.is_empty()).map_or(report.range, |l| l.range),
@@ -447,6 +582,7 @@ impl Coordinator {
             let reason = format!("its last {} reports brought nothing", self.limits.reports_idle_max);
             effects.send(id, Message::Dismiss { reason });
             self.worker_left(now, id, AttemptOutcome::Lost, effects);
+            self.slots.clear();
         }
     }
 
@@ -626,7 +762,11 @@ impl Coordinator {
 
     /// Takes a run back from every worker.
     fn withdraw(&mut self, id: &RunId, effects: &mut Effects) {
-        let held: Vec<LeaseId> = self.leases.iter().filter(|(_, l)| l.run == *id).map(|(lease, _)| *lease).collect();
+        let held: Vec<LeaseId> = if self.leases.workers(id) == 0 {
+            Vec::new()
+        } else {
+            self.leases.iter().filter(|(_, l)| l.run == *id).map(|(lease, _)| *lease).collect()
+        };
         for lease in held {
             let lease_was = self.leases.remove(&lease).expect("it was listed a line ago");
             if let Some(worker) = self.roster.get_mut(&lease_was.worker) {
@@ -636,7 +776,7 @@ impl Coordinator {
         }
         if let Some(backlog) = self.backlogs.get_mut(id) {
             backlog.leases = 0;
-            backlog.fresh = tumble_domain::RangeSet::new();
+            backlog.fresh = RangeSet::new();
             backlog.suspects.clear();
         }
         for (worker_id, worker) in &mut self.roster {
@@ -721,8 +861,11 @@ impl Coordinator {
 
     fn hand_out(&mut self, now: Timestamp, effects: &mut Effects) {
         while let Some((worker, run)) = grants::choose(&self.roster, &self.runs, &self.backlogs, &self.limits) {
-            let (range, deaths) = self.take_shard(worker, &run);
+            let (range, deaths) = self.take_shard(now, worker, &run);
             self.lend(now, worker, &run, range, deaths, None, effects);
+        }
+        if now.mono_ms < self.stragglers_sought_mono_ms + STRAGGLERS_EVERY_MS {
+            return;
         }
         while let Some((worker, straggler)) = self.straggler(now) {
             let lease = &self.leases[&straggler];
@@ -731,10 +874,11 @@ impl Coordinator {
         }
     }
 
-    fn take_shard(&mut self, worker: WorkerId, run_id: &RunId) -> (TrialRange, u32) {
+    fn take_shard(&mut self, now: Timestamp, worker: WorkerId, run_id: &RunId) -> (TrialRange, u32) {
         let run = self.runs.get(run_id).expect("it was chosen");
-        let slots =
-            self.roster.values().filter(|w| !w.leaving && w.offers(run)).map(|w| u64::from(w.hello.slots)).sum();
+        let offered =
+            || self.roster.values().filter(|w| !w.leaving && w.offers(run)).map(|w| u64::from(w.hello.slots)).sum();
+        let slots = *self.slots.entry(run_id.clone()).or_insert_with(offered);
         let backlog = self.backlogs.get_mut(run_id).expect("it was chosen");
         // Suspects go to a worker that holds nothing else, and keep it for themselves once they killed twice.
         if self.roster[&worker].leases.is_empty() && !backlog.suspects.is_empty() {
@@ -742,14 +886,24 @@ impl Coordinator {
             return (suspect.range, suspect.deaths);
         }
         let most = grants::shard_trials(backlog, run, slots, &self.limits);
-        let range = backlog.fresh.take_front(most).expect("it was chosen because it has open trials");
+        // Workers of before a restart hold what was granted last, which is the front of what is open.
+        let taken = match now.mono_ms < self.returning_until_mono_ms {
+            true => backlog.fresh.take_back(most),
+            false => backlog.fresh.take_front(most),
+        };
+        let range = taken.expect("it was chosen because it has open trials");
         (range, 0)
     }
 
     /// A lease that takes much longer than expected, and an idle worker that could evaluate the same trials.
-    fn straggler(&self, now: Timestamp) -> Option<(WorkerId, LeaseId)> {
+    fn straggler(&mut self, now: Timestamp) -> Option<(WorkerId, LeaseId)> {
         let mut idle = self.roster.iter().filter(|(_, w)| w.leases.is_empty() && !w.leaving).peekable();
         idle.peek()?;
+        let is_old = |lease: &Lease| lease.granted_mono_ms + self.limits.straggler_ms_min <= now.mono_ms;
+        if !self.leases.values().next().is_some_and(is_old) {
+            return None;
+        }
+        self.stragglers_sought_mono_ms = now.mono_ms;
         let late = |lease: &Lease| {
             // Its trials may be scored already, by a twin that is gone; the run may even be in another generation.
             let Some(run) = self.runs.get(&lease.run) else { return false };
@@ -761,7 +915,7 @@ impl Coordinator {
                 .max(self.limits.straggler_ms_min as f64);
             lease.twin.is_none() && lease.deaths == 0 && (now.mono_ms - lease.granted_mono_ms) as f64 >= patience
         };
-        let (id, lease) = self.leases.iter().find(|(_, lease)| late(lease))?;
+        let (id, lease) = self.leases.iter().take_while(|(_, lease)| is_old(lease)).find(|(_, lease)| late(lease))?;
         let run = self.runs.get(&lease.run)?;
         let (worker, _) = idle.find(|(_, worker)| worker.offers(run))?;
         Some((*worker, *id))
@@ -821,6 +975,11 @@ impl Coordinator {
         };
         self.leases.insert(id, lease);
     }
+}
+
+/// What is open of a range of a run's trials.
+fn open_of(run: &Run, range: TrialRange) -> RangeSet {
+    run.done.gaps(range.intersection(run.scope()))
 }
 
 /// Whether the coordinator has anything left to do for a run in this phase.

@@ -1,5 +1,6 @@
 //! What the coordinator wants done, in the order that durability demands.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tumble_domain::{Outcomes, TrialRange};
@@ -27,6 +28,8 @@ pub struct Outgoing {
     pub replies: Vec<Reply>,
     /// To the tables.
     pub work: Vec<TableWork>,
+    /// To workers: so many reports of its session were taken. One word for a whole turn.
+    pub acknowledged: BTreeMap<WorkerId, u64>,
 }
 
 impl Effects {
@@ -46,12 +49,17 @@ impl Effects {
         self.held.work.push(work);
     }
 
+    pub(crate) fn acknowledge(&mut self, worker: WorkerId, reports: u64) {
+        self.held.acknowledged.insert(worker, reports);
+    }
+
     /// Adds the effects of a later event of the same turn.
     pub fn append(&mut self, mut later: Effects) {
         self.records.append(&mut later.records);
         self.held.messages.append(&mut later.held.messages);
         self.held.replies.append(&mut later.held.replies);
         self.held.work.append(&mut later.held.work);
+        self.held.acknowledged.append(&mut later.held.acknowledged);
     }
 
     /// The only way to what leaves: `make_durable` must have the records on disk when it returns `Ok`.
@@ -117,6 +125,11 @@ pub enum Message {
     CloseRun {
         /// Which run.
         run: RunId,
+    },
+    /// What it holds from an earlier session is in other hands, or needed by nobody.
+    Revoke {
+        /// The leases.
+        leases: Vec<LeaseId>,
     },
     /// It was heard that it leaves: nothing more is granted to it in this session, and it may go when it has answered all.
     Farewell,

@@ -152,6 +152,25 @@ pub struct Hello {
     pub slots: u32,
     /// What it can evaluate.
     pub pipelines: Vec<PipelineDescription>,
+    /// Drawn when its process started, so that another session of it is known; 0 of one that says nothing of it.
+    pub instance: u64,
+    /// What it holds from an earlier session, what it evaluates before what waits.
+    pub held: Vec<Held>,
+}
+
+/// A lease of an earlier session, as the worker that holds it says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// The lease.
+    pub lease: LeaseId,
+    /// Its run.
+    pub run: RunId,
+    /// The generation of its trials.
+    pub generation: u32,
+    /// The first trial of that.
+    pub generation_start: u64,
+    /// The trials whose outcomes were not acknowledged.
+    pub range: TrialRange,
 }
 
 /// Outcomes of trials of a lease.

@@ -20,6 +20,9 @@ pub fn choose(
     backlogs: &BTreeMap<RunId, Backlog>,
     limits: &Limits,
 ) -> Option<(WorkerId, RunId)> {
+    if backlogs.values().all(|backlog| backlog.fresh.is_empty() && backlog.suspects.is_empty()) {
+        return None; // which is most of the time, and not worth asking every worker
+    }
     (1..=limits.leases_per_slot).find_map(|depth| {
         roster
             .iter()

@@ -92,5 +92,52 @@ impl Backlog {
     }
 }
 
-/// The leases that are out.
-pub type Leases = BTreeMap<LeaseId, Lease>;
+/// The leases that are out, oldest first, and how many each worker holds of each run.
+#[derive(Clone, Debug, Default)]
+pub struct Leases {
+    by_id: BTreeMap<LeaseId, Lease>,
+    held: BTreeMap<RunId, BTreeMap<WorkerId, usize>>,
+}
+
+impl Leases {
+    /// How many workers hold leases of a run.
+    pub fn workers(&self, run: &RunId) -> usize {
+        self.held.get(run).map_or(0, BTreeMap::len)
+    }
+
+    /// One of them, to change what is left of it. Whose it is, and of which run, does not change.
+    pub(crate) fn get_mut(&mut self, id: &LeaseId) -> Option<&mut Lease> {
+        self.by_id.get_mut(id)
+    }
+
+    pub(crate) fn insert(&mut self, id: LeaseId, lease: Lease) {
+        if !self.held.contains_key(&lease.run) {
+            self.held.insert(lease.run.clone(), BTreeMap::new());
+        }
+        *self.held.get_mut(&lease.run).expect("it was put there").entry(lease.worker).or_insert(0) += 1;
+        self.by_id.insert(id, lease);
+    }
+
+    pub(crate) fn remove(&mut self, id: &LeaseId) -> Option<Lease> {
+        let lease = self.by_id.remove(id)?;
+        let of_run = self.held.get_mut(&lease.run).expect("each lease is counted");
+        let of_worker = of_run.get_mut(&lease.worker).expect("each lease is counted");
+        *of_worker -= 1;
+        if *of_worker == 0 {
+            of_run.remove(&lease.worker);
+        }
+        if of_run.is_empty() {
+            self.held.remove(&lease.run);
+        }
+        Some(lease)
+    }
+}
+
+/// Looking at them is looking at the map.
+impl std::ops::Deref for Leases {
+    type Target = BTreeMap<LeaseId, Lease>;
+
+    fn deref(&self) -> &BTreeMap<LeaseId, Lease> {
+        &self.by_id
+    }
+}

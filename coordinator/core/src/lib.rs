@@ -19,7 +19,7 @@ pub mod view;
 
 pub use coordinator::Coordinator;
 pub use effects::{Effects, Grant, Message, Outgoing, Refusal, Reply, TableWork};
-pub use event::{Event, Hello, LeaseId, Report, RequestId, RunId, Submission, Timestamp, WorkerId};
+pub use event::{Event, Held, Hello, LeaseId, Report, RequestId, RunId, Submission, Timestamp, WorkerId};
 pub use lessons::Known;
 pub use limits::Limits;
 pub use record::{

@@ -7,6 +7,9 @@ pub struct Limits {
     pub heartbeat_ms: u64,
     /// A worker that says nothing for so long is taken for lost, in milliseconds.
     pub silence_ms_max: u64,
+    /// So long after a restart workers of before may come back with what they hold, in milliseconds: until then others are
+    /// granted what nobody has begun, from the end. No shorter than a worker's longest pause between two attempts.
+    pub return_ms: u64,
     /// How much work a shard aims to be, in milliseconds.
     pub shard_ms: f64,
     /// A shard is not made smaller than this much work for the sake of balance, in milliseconds.
@@ -39,6 +42,7 @@ impl Default for Limits {
         Limits {
             heartbeat_ms: 2_000,
             silence_ms_max: 10_000,
+            return_ms: 8_000,
             shard_ms: 500.0,
             shard_ms_min: 2.0,
             shard_trials_max: 128 * 1024,

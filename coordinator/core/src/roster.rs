@@ -15,6 +15,8 @@ pub struct Worker {
     pub heard_mono_ms: u64,
     /// Its leases, oldest first: the first `slots` of them are being evaluated, the rest wait.
     pub leases: Vec<LeaseId>,
+    /// Reports that came in this session.
+    pub reports: u64,
     /// It takes no more grants.
     pub leaving: bool,
     /// It holds trials that have taken workers down, and is given nothing beside them, so that nothing else is blamed.
@@ -33,6 +35,7 @@ impl Worker {
             hello,
             heard_mono_ms: now_mono_ms,
             leases: Vec::new(),
+            reports: 0,
             leaving: false,
             quarantined: false,
             reports_idle: 0,

@@ -10,8 +10,8 @@ use desk::{
     with_wall, worker,
 };
 use tumble_core::{
-    AttemptOutcome, DIFFERENCES_NAMED_MAX, Event, LeaseId, Limits, Message, Phase, Reason, Record, RunId, RunRecord,
-    TableWork,
+    AttemptOutcome, DIFFERENCES_NAMED_MAX, Event, Grant, Held, LeaseId, Limits, Message, Phase, Reason, Record, RunId,
+    RunRecord, TableWork,
 };
 use tumble_domain::{Outcomes, Status, TrialRange};
 
@@ -253,7 +253,7 @@ fn nothing_is_blamed_for_a_worker_that_left_in_order() {
 
 #[test]
 fn a_lease_of_an_earlier_life_is_never_taken_for_a_new_one() {
-    let mut desk = Desk::new();
+    let mut desk = Desk::with(|limits| limits.return_ms = 0);
     desk.join_with(1, 2);
     desk.submit(sweep(2));
     let mut before = desk.grants(1);
@@ -264,6 +264,248 @@ fn a_lease_of_an_earlier_life_is_never_taken_for_a_new_one() {
         assert!(now[0].lease > before[1].lease && now[0].range == before[0].range, "{before:?} {now:?}");
         before = now;
     }
+}
+
+// Workers that come back ------------------------------------------------------------------------------------------------
+
+/// What a worker says of a grant that it still holds, from so many trials on.
+fn held(grant: &Grant, from: u64) -> Held {
+    let Grant { lease, run, generation, generation_start, range, .. } = grant.clone();
+    Held { lease, run, generation, generation_start, range: TrialRange::new(range.start + from, range.end) }
+}
+
+/// A worker whose shards have more than one trial, with one of six trials.
+fn a_worker_with_six_trials() -> (Desk, RunId, Grant) {
+    let mut desk = Desk::with(|limits| limits.shard_trials_max = 6);
+    desk.join(1);
+    let run = desk.submit(sweep(40));
+    let first = desk.grant(1);
+    desk.report(1, &first);
+    let grant = desk.grant(1);
+    assert_eq!(grant.range.len(), 6);
+    (desk, run, grant)
+}
+
+fn revoked(told: &[Message]) -> Vec<LeaseId> {
+    let of = |message: &Message| if let Message::Revoke { leases } = message { leases.clone() } else { Vec::new() };
+    told.iter().flat_map(of).collect()
+}
+
+#[test]
+fn a_worker_goes_on_with_what_it_holds_after_a_restart() {
+    let (mut desk, run, grant) = a_worker_with_six_trials();
+    let half = TrialRange::new(grant.range.start, grant.range.start + 3);
+    desk.report_as(1, &grant, half, outcomes(half), false);
+    desk.restart();
+    // It does not know that its report was taken, and says it again.
+    desk.come_back(7, 1, vec![held(&grant, 0)]);
+    assert_eq!(desk.core.leases()[&grant.lease].range, grant.range);
+    assert!(
+        desk.told(7).iter().all(|message| matches!(message, Message::Welcome { .. })),
+        "it is asked for nothing else"
+    );
+    desk.report_as(7, &grant, half, outcomes(half), false);
+    assert_eq!(desk.comparisons(), [(half.start, outcomes(half))]);
+    let rest = TrialRange::new(half.end, grant.range.end);
+    desk.report_as(7, &grant, rest, outcomes(rest), true);
+    assert_eq!(desk.core.refused_reports(), 0);
+    assert!(!desk.core.leases().contains_key(&grant.lease));
+    // It knows the run, and is not told of it again.
+    let told = desk.told(7);
+    assert!(matches!(told[..], [Message::Grant(_)]), "{told:?}");
+    desk.work_off_of(7, &told);
+    assert_eq!(desk.recorded(&run), all(40));
+}
+
+#[test]
+fn a_second_session_of_a_process_ends_its_first_and_nobody_has_died() {
+    let mut desk = Desk::with(|limits| limits.shard_trials_max = 6);
+    desk.come_back(1, 5, Vec::new());
+    let run = desk.submit(sweep(40));
+    let grant = desk.grant(1);
+    desk.come_back(2, 5, vec![held(&grant, 0)]);
+    assert!(matches!(desk.told(1)[..], [Message::Dismiss { .. }]));
+    assert_eq!(desk.core.leases()[&grant.lease].worker, worker(2));
+    assert!(!desk.core.roster().contains_key(&worker(1)));
+    // What the first session said comes late, and its end as well.
+    desk.report(1, &grant);
+    desk.vanish(1);
+    assert_eq!(desk.core.leases()[&grant.lease].worker, worker(2));
+    desk.report(2, &grant);
+    desk.work_off(2);
+    assert_eq!(desk.recorded(&run), all(40));
+    let lost = |record: &RunRecord| matches!(&record.record, Record::Attempted(a) if a.outcome == AttemptOutcome::Lost);
+    assert!(!desk.records.iter().any(lost), "nothing was lost");
+}
+
+#[test]
+fn who_was_given_up_and_is_back_is_not_blamed_for_its_death() {
+    let (mut desk, run, grant) = a_worker_with_six_trials();
+    desk.vanish(1);
+    assert_eq!(desk.core.backlog(&run).unwrap().suspects.len(), 1);
+    desk.come_back(2, 1, vec![held(&grant, 0)]);
+    let lease = &desk.core.leases()[&grant.lease];
+    assert_eq!((lease.worker, lease.deaths, lease.range), (worker(2), 0, grant.range));
+    assert!(desk.core.backlog(&run).unwrap().suspects.is_empty());
+    assert!(!desk.core.roster()[&worker(2)].quarantined);
+    desk.report(2, &grant);
+    desk.work_off(2);
+    assert_eq!(desk.recorded(&run), all(40));
+}
+
+#[test]
+fn what_somebody_else_has_by_now_is_evaluated_by_both_if_it_is_the_same_and_let_go_if_not() {
+    let (mut desk, run, grant) = a_worker_with_six_trials();
+    desk.event(Event::CannotRun { worker: worker(1), run: run.clone(), reason: "it changed its mind".into() });
+    desk.join(2);
+    let other = desk.grant(2);
+    assert_eq!(other.range, grant.range);
+    desk.come_back(3, 1, vec![held(&grant, 0)]);
+    assert_eq!(desk.core.leases()[&grant.lease].twin, Some(other.lease));
+    desk.report(3, &grant);
+    assert!(desk.comparisons().is_empty());
+    desk.report(2, &other);
+    assert_eq!(desk.comparisons(), [(grant.range.start, outcomes(grant.range))]);
+
+    // Of another shard, half is done and half is somebody else's.
+    let next = desk.grant(2);
+    let half = Held { lease: grant.lease, ..held(&next, 2) };
+    desk.come_back(4, 1, vec![half]);
+    assert_eq!(revoked(&desk.told(4)), [grant.lease]);
+    assert!(!desk.core.leases().contains_key(&grant.lease));
+}
+
+#[test]
+fn what_nobody_needs_any_more_is_let_go() {
+    let (mut desk, run, grant) = a_worker_with_six_trials();
+    desk.join(2);
+    let evolving = desk.submit(evolution(4, 3));
+    let overtaken = desk.grants(2).into_iter().find(|grant| grant.run == evolving);
+    desk.cancel(&run);
+    desk.vanish(1);
+    // A run that is over and one that nobody knows are closed, each once.
+    let nobody = Held { run: RunId("nobody-knows".into()), ..held(&grant, 0) };
+    desk.come_back(3, 1, vec![held(&grant, 0), held(&grant, 2), nobody.clone(), nobody]);
+    let told = desk.told(3);
+    let closed = told.iter().filter(|message| matches!(message, Message::CloseRun { .. })).count();
+    assert_eq!((closed, revoked(&told)), (2, Vec::new()), "{told:?}");
+    // Of a run that goes on, what is of another generation is revoked, and its proposal is not taken for known.
+    let lease = overtaken.map_or(LeaseId(0), |grant| grant.lease);
+    let early =
+        Held { lease, run: evolving.clone(), generation: 7, generation_start: 28, range: TrialRange::new(28, 30) };
+    desk.come_back(4, 2, vec![early]);
+    let told = desk.told(4);
+    let lesson = |message: &Message| matches!(message, Message::Proposal { .. } | Message::Snapshot { .. });
+    assert_eq!((revoked(&told), told.iter().filter(|m| lesson(m)).count()), (vec![lease], 1), "{told:?}");
+}
+
+#[test]
+fn a_worker_holds_nothing_that_it_only_says_it_holds() {
+    let (desk, _, grant) = a_worker_with_six_trials();
+    drop(desk);
+    let sound = held(&grant, 0);
+    let lies = [
+        Held { lease: LeaseId(u64::MAX), ..sound.clone() },
+        Held { generation: 1, ..sound.clone() },
+        Held { generation_start: 1, ..sound.clone() },
+        Held { range: TrialRange::new(0, 40), ..sound.clone() },
+        Held { range: TrialRange::new(38, 44), ..sound.clone() },
+        Held { range: TrialRange::new(9, 9), ..sound.clone() },
+        Held { range: TrialRange::new(0, 1), ..sound.clone() },
+    ];
+    for lie in lies {
+        let (mut desk, run, _) = a_worker_with_six_trials();
+        desk.restart();
+        desk.come_back(2, 1, vec![lie.clone()]);
+        assert_eq!(revoked(&desk.told(2)), [lie.lease], "{lie:?}");
+        assert_eq!(desk.core.leases().keys().filter(|lease| **lease == lie.lease).count(), 0);
+        assert_eq!(desk.run(&run).done.len(), 1);
+    }
+    // More than its slots take: what waits stays in the backlog.
+    let (mut desk, _, grant) = a_worker_with_six_trials();
+    desk.restart();
+    let second = Held { lease: LeaseId(grant.lease.0 - 1), range: TrialRange::new(20, 24), ..held(&grant, 0) };
+    desk.come_back(2, 1, vec![held(&grant, 0), second.clone()]);
+    assert_eq!(revoked(&desk.told(2)), [second.lease]);
+}
+
+#[test]
+fn nobody_takes_the_lease_of_another_over_by_its_name() {
+    let (mut desk, run, grant) = a_worker_with_six_trials();
+    // Trials that are open, under a name that is in use.
+    let theirs = Held { range: TrialRange::new(20, 24), ..held(&grant, 0) };
+    desk.come_back(2, 9, vec![theirs]);
+    assert_eq!(revoked(&desk.told(2)), [grant.lease]);
+    assert_eq!(desk.core.leases()[&grant.lease].worker, worker(1));
+    desk.report(1, &grant);
+    assert!(desk.run(&run).done.contains(grant.range));
+}
+
+#[test]
+fn what_took_a_worker_down_is_kept_alone_or_not_at_all() {
+    let a_second_worker_with_it = || {
+        let (mut desk, run, grant) = a_worker_with_six_trials();
+        desk.vanish(1);
+        desk.come_back(2, 5, Vec::new());
+        let again = desk.grant(2);
+        assert_eq!((again.range, desk.core.leases()[&again.lease].deaths), (grant.range, 1));
+        (desk, run, again)
+    };
+    let (mut desk, _, suspect) = a_second_worker_with_it();
+    desk.come_back(3, 5, vec![held(&suspect, 0)]);
+    assert_eq!(desk.core.leases()[&suspect.lease].deaths, 1, "who comes back has not died, but somebody had");
+    assert!(desk.core.roster()[&worker(3)].quarantined);
+
+    let (mut desk, run, suspect) = a_second_worker_with_it();
+    let other = Held { lease: LeaseId(suspect.lease.0 - 1), range: TrialRange::new(30, 32), ..held(&suspect, 0) };
+    desk.come_back(3, 5, vec![held(&suspect, 0), other.clone()]);
+    assert_eq!(revoked(&desk.told(3)), [suspect.lease]);
+    assert_eq!(desk.core.roster()[&worker(3)].leases, [other.lease]);
+    assert_eq!(desk.core.backlog(&run).unwrap().suspects.len(), 1);
+}
+
+#[test]
+fn for_a_while_after_a_restart_others_are_granted_what_nobody_has_begun() {
+    let (mut desk, run, grant) = a_worker_with_six_trials();
+    desk.restart();
+    desk.join(2);
+    assert_eq!(desk.grant(2).range, TrialRange::new(39, 40));
+    desk.come_back(3, 1, vec![held(&grant, 0)]);
+    assert_eq!(desk.core.leases()[&grant.lease].worker, worker(3));
+    desk.vanish(3);
+    desk.pass(8_000);
+    desk.join(4);
+    let next = desk.grants(4);
+    assert!(next.iter().all(|grant| grant.range.start < 20), "{next:?}");
+    assert_eq!(desk.run(&run).phase, Phase::Open);
+}
+
+#[test]
+fn reports_are_acknowledged_when_they_are_durable_and_once_in_a_turn() {
+    let (mut desk, _, grant) = a_worker_with_six_trials();
+    let at = |from: u64| TrialRange::new(grant.range.start + from, grant.range.start + from + 1);
+    let report = |at: TrialRange| tumble_core::Report {
+        lease: grant.lease,
+        run: grant.run.clone(),
+        range: at,
+        outcomes: outcomes(at).into(),
+        evaluate_ms: 1.0,
+        last: false,
+        bytes: 10,
+    };
+    let mut effects = tumble_core::Effects::default();
+    for from in 0..3 {
+        let event = Event::Reported { worker: worker(1), report: report(at(from)) };
+        effects.append(desk.core.handle(tumble_core::Timestamp::default(), event));
+    }
+    let mut durable = 0;
+    let outgoing = effects.settle(|records| {
+        durable += records.len();
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let acknowledged = outgoing.unwrap_or_else(|never| match never {}).acknowledged;
+    // The first one of the session was that of its first grant.
+    assert_eq!((acknowledged.into_iter().collect::<Vec<_>>(), durable), (vec![(worker(1), 4)], 6));
 }
 
 // Trials that kill ----------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ pub(crate) fn invariants(coordinator: &Coordinator) {
 fn leases_and_workers_agree(coordinator: &Coordinator) {
     let leases = coordinator.leases();
     let mut counted: BTreeMap<&RunId, usize> = BTreeMap::new();
-    for (id, lease) in leases {
+    for (id, lease) in leases.iter() {
         *counted.entry(&lease.run).or_default() += 1;
         let worker =
             coordinator.roster().get(&lease.worker).unwrap_or_else(|| panic!("{id:?} has no worker: {lease:?}"));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tumble_core::{
-    AttemptOutcome, Coordinator, Difference, Effects, Event, Grant, Hello, LeaseId, Limits, Message, Phase, Record,
-    Report, RequestId, Run, RunId, RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
+    AttemptOutcome, Coordinator, Difference, Effects, Event, Grant, Held, Hello, LeaseId, Limits, Message, Phase,
+    Record, Report, RequestId, Run, RunId, RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
 };
 use tumble_domain::{
     Axis, AxisTarget, AxisValues, Direction, Evolve, Genome, GenomeLength, Limits as RunLimits, Metric, Objective,
@@ -61,7 +61,7 @@ pub(crate) fn outcomes_but(range: TrialRange, failed: u64) -> Outcomes {
     outcomes
 }
 
-fn pipeline() -> PipelineDescription {
+pub(crate) fn pipeline() -> PipelineDescription {
     PipelineDescription {
         name: "walk".into(),
         version: 1,
@@ -258,7 +258,21 @@ impl Desk {
     }
 
     pub(crate) fn join_with(&mut self, number: u64, slots: u32) {
-        let hello = Hello { host: "host".into(), process: number as u32, slots, pipelines: vec![pipeline()] };
+        let hello = Hello {
+            host: "host".into(),
+            process: number as u32,
+            slots,
+            pipelines: vec![pipeline()],
+            instance: 0,
+            held: Vec::new(),
+        };
+        self.event(Event::WorkerJoined { worker: worker(number), hello });
+    }
+
+    /// A process of one slot opens a session and says what it holds.
+    pub(crate) fn come_back(&mut self, number: u64, instance: u64, held: Vec<Held>) {
+        let (host, process) = ("host".into(), number as u32);
+        let hello = Hello { host, process, slots: 1, pipelines: vec![pipeline()], instance, held };
         self.event(Event::WorkerJoined { worker: worker(number), hello });
     }
 
@@ -320,6 +334,16 @@ impl Desk {
     pub(crate) fn hand_back(&mut self, number: u64, grant: &Grant) {
         let nothing = TrialRange::new(grant.range.start, grant.range.start);
         self.report_as(number, grant, nothing, Outcomes::default(), true);
+    }
+
+    /// The same, beginning with what it was told.
+    pub(crate) fn work_off_of(&mut self, number: u64, told: &[Message]) {
+        for message in told {
+            if let Message::Grant(grant) = message {
+                self.report(number, grant);
+            }
+        }
+        self.work_off(number);
     }
 
     /// The worker evaluates whatever it is granted until nothing is left for it.
