@@ -29,8 +29,6 @@ pub(crate) const SESSIONS_MAX: usize = 12_000;
 pub(crate) const REQUESTS_MAX: usize = 256;
 /// Clients that follow a run; more are refused.
 pub(crate) const WATCHES_MAX: usize = 1024;
-/// Reports that may wait to be compared with what stands in parts; what comes twice beyond that is not compared.
-pub(crate) const COMPARISONS_MAX: usize = 64;
 /// What a peer may send before it is read: of one stream, and of one connection. In bytes.
 pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
 pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;
