@@ -1,10 +1,11 @@
 //! Reads run files for the commands that take one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use tumble_domain::PipelineDescription;
+use tumble_domain::{Code, PipelineDescription};
 use tumble_pipelines::registry;
 use tumble_runfile::{Override, Understood};
+use tumble_worker::{Surroundings, program};
 
 use crate::exit::Failure;
 use crate::output::Output;
@@ -12,7 +13,32 @@ use crate::points;
 
 /// The built-in pipelines' descriptions.
 pub(crate) fn pipelines() -> Vec<PipelineDescription> {
-    registry::all().iter().map(|pipeline| pipeline.description().clone()).collect()
+    let built_in = registry::all().into_iter().map(|pipeline| pipeline.description().clone());
+    built_in.chain(tumble_runfile::open_pipelines()).collect()
+}
+
+/// Where programs of the user's own run, whose run file lies in `here`.
+pub(crate) fn surroundings(here: &Path, keep_in: Option<PathBuf>) -> Result<Surroundings, Failure> {
+    let absolute =
+        |path: &Path| std::path::absolute(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())));
+    // A worker whose own file cannot be found runs programs all the same; nobody tidies up after it if it is killed.
+    let reaper = std::env::current_exe().ok().map(|tumble| vec![tumble.into_os_string(), "reap".into()]);
+    Ok(Surroundings { here: absolute(here)?, keep_in: keep_in.map(|path| absolute(&path)).transpose()?, reaper })
+}
+
+/// The folder of a run file.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether this machine can run the program that the run names, if it names one; else why not.
+pub(crate) fn find_program(understood: &Understood, here: &Path) -> Result<(), String> {
+    let Some(Code::Program(program)) = &understood.spec.code else { return Ok(()) };
+    let here = std::path::absolute(here).map_err(|error| error.to_string())?;
+    program::find(program, &here).map(drop)
 }
 
 /// Reads and checks a run file.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tumble_domain::{Failure, PipelineDescription, Seed, Value};
+use tumble_domain::{Failure, PipelineDescription, RunSpec, Seed, TrialAddress, Value};
 use tumble_search::Proposal;
 
 /// A named computation.
@@ -15,10 +15,24 @@ pub trait Pipeline: Send + Sync {
     /// An evaluator for one slot of a worker. It may keep what is dear to build (data, buffers) from trial to trial,
     /// and nothing that would make a trial's numbers depend on the trials before it.
     fn evaluator(&self) -> Box<dyn Evaluator>;
+
+    /// The pipeline of one run, where the run file says what it takes and gives: `description` is what follows from it. The
+    /// reason why this worker cannot evaluate the run is for a person. `None`, which is the default, for a pipeline that is
+    /// the same in all runs.
+    fn bound(&self, run: &RunSpec, description: &PipelineDescription) -> Option<Result<Arc<dyn Pipeline>, String>> {
+        let _ = (run, description);
+        None
+    }
 }
 
 /// The code that scores.
 pub trait Evaluator: Send {
+    /// Is told where the next trial stands, before it is evaluated: its index in the run and its address. Inside a nested
+    /// evolution, generation and candidate are those of the evolution. Code of the user's own is told of it.
+    fn place(&mut self, trial: u64, at: TrialAddress) {
+        let _ = (trial, at);
+    }
+
     /// Scores one trial: writes one number for each metric of the description, in its order.
     ///
     /// The numbers depend on `trial.genome`, `trial.settings` and `trial.seed` alone. Long evaluations call

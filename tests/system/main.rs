@@ -8,6 +8,7 @@ mod faults;
 mod limits;
 mod memory;
 mod mistakes;
+mod program;
 mod safety;
 mod shown;
 mod stopping;

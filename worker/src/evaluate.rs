@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tumble_domain::outcome::ERROR_BYTES_MAX;
-use tumble_domain::{AxisTarget, Failure, Outcomes, Plan, Seed, Status, TrialError, TrialRange, Value};
+use tumble_domain::{AxisTarget, Failure, Outcomes, Plan, Seed, Status, TrialAddress, TrialError, TrialRange, Value};
 use tumble_pipelines::{Evaluator, NestedEvolution, Trial, Watch};
 use tumble_search::Proposal;
 
@@ -26,6 +26,15 @@ pub struct Slot {
 enum Bound {
     Plain(Box<dyn Evaluator>),
     Nested(Box<NestedEvolution>),
+}
+
+impl Bound {
+    fn place(&mut self, trial: u64, at: TrialAddress) {
+        match self {
+            Bound::Plain(evaluator) => evaluator.place(trial, at),
+            Bound::Nested(nested) => nested.place(trial, at),
+        }
+    }
 }
 
 impl Slot {
@@ -53,6 +62,12 @@ impl Slot {
             // A deadline is the trial's own; without one the watch is the same for all.
             let own = timeout.map(|t| Watch::new(job.abandon.clone(), Some(t)));
             let watch = own.as_ref().unwrap_or(&watch);
+            if let Ok(bound) = &mut bound {
+                bound.place(
+                    trial,
+                    TrialAddress { candidate: candidate.rung_point.unwrap_or(address.candidate), ..address },
+                );
+            }
             let result = bound
                 .as_mut()
                 .map_err(|reason| Failure::Failed(reason.clone()))

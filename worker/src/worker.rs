@@ -183,6 +183,8 @@ impl OpenRun {
         };
         let pipeline = pipelines.iter().find(|p| p.description().name == spec.pipeline);
         let pipeline = pipeline.ok_or_else(|| format!("this worker has no pipeline `{}`", spec.pipeline))?.clone();
+        // Of the user's own code the run file says what it takes and gives.
+        let pipeline = pipeline.bound(&spec, &understood.inner).unwrap_or(Ok(pipeline))?;
         let metrics = understood.description.metrics.len();
         let layout = Layout::of(&spec, design.as_ref().map_or(0, Design::points));
         Ok(OpenRun { id: run.clone(), spec, layout, design, pipeline, space, metrics })

@@ -17,7 +17,8 @@ pub(crate) fn pipelines(name: Option<&str>, output: Output) -> Result<Exit, Fail
         None => list("pipeline", all.iter().map(|p| (p.name.as_str(), p.summary.as_str())), output),
         Some(name) => {
             let found = find("pipeline", name, &all, |p| &p.name)?;
-            output.result(pipeline_page(found), || pipeline_json(found));
+            let page = if found.is_open() { open_page(found) } else { pipeline_page(found) };
+            output.result(page, || pipeline_json(found));
         }
     }
     Ok(Exit::Complete)
@@ -78,6 +79,18 @@ fn find<'a, T>(noun: &str, name: &str, all: &'a [T], name_of: impl Fn(&T) -> &st
         };
         Failure::usage(format!("unknown {noun} `{name}`; {hint}"))
     })
+}
+
+/// Of a pipeline that a run file describes: what its section may hold.
+fn open_page(p: &PipelineDescription) -> String {
+    let mut text = format!("{} (version {}): {}\n\n", p.name, p.version, p.summary);
+    text += "What it takes and gives, the run file says: every key of [config] and every axis is a setting of it,\n";
+    text += "`metrics` are its metrics, and the first of them is the objective unless `objective` says more.\n";
+    let _ = writeln!(text, "\nkeys of [{}]", p.name);
+    for key in tumble_runfile::KEYS.iter().filter(|key| key.section == p.name) {
+        let _ = writeln!(text, "  {}  {} (default: {}): {}", key.name, key.takes, key.default, key.summary);
+    }
+    text
 }
 
 fn pipeline_page(p: &PipelineDescription) -> String {
@@ -182,6 +195,7 @@ fn pipeline_json(p: &PipelineDescription) -> Json {
         "source": p.source,
         "objective": p.objective.as_written(),
         "prolongs": p.prolongs,
+        "open": p.is_open(),
         "genome": p.genome.as_ref().map(|g| json!({
             "name": g.name,
             "length": match &g.length {

@@ -1,6 +1,8 @@
 //! `tumble run`: a coordinator in this process, workers in processes of their own, the real protocol between them.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use tumble_coordinator::folder::new_run_id;
@@ -25,6 +27,8 @@ use crate::signals::{stop_requests, stopped};
 
 /// The state folder within a run's folder while the run is not complete.
 const STATE: &str = ".tumble";
+/// What is kept of failed trials of programs, within a run's folder.
+const FAILED: &str = "failed";
 
 pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> {
     let (understood, folder, id) = if args.resume { resumed(&args, output)? } else { fresh(&args, output)? };
@@ -54,8 +58,9 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
         let request = v1::RunRequest { run: view.run.clone() };
         view = client.resume(request).await.map_err(refused)?.into_inner();
     }
-    let mut workers =
-        LocalWorkers::start(count, args.memory, &state.join("worker.access"), &state.join("workers.log"))?;
+    let surroundings = runfile::surroundings(&here(&args, &understood, &state)?, Some(folder.join(FAILED)))?;
+    let (access, log) = (state.join("worker.access"), state.join("workers.log"));
+    let mut workers = LocalWorkers::start(count, args.memory, surroundings, &access, &log)?;
     output.note(format!("{}: {count} workers, tables in {}", view.run, folder.display()));
 
     let mut progress = Progress::new(output);
@@ -92,6 +97,20 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
     }
 }
 
+/// The folder of the run file, which relative programs mean. A run that goes on without its file has it from its state folder,
+/// for the canonical run file names no folder: it would be another on every machine.
+fn here(args: &RunArgs, understood: &Understood, state: &Path) -> Result<PathBuf, Failure> {
+    let note = state.join("here");
+    let failed = |error: std::io::Error| Failure::internal(format!("failed to use {}: {error}", note.display()));
+    let here = match &args.file {
+        Some(file) => std::path::absolute(runfile::folder_of(file)).map_err(failed)?,
+        None => std::fs::read(&note).map_or_else(|_| PathBuf::from("."), |bytes| OsString::from_vec(bytes).into()),
+    };
+    runfile::find_program(understood, &here).map_err(Failure::usage)?;
+    std::fs::write(&note, here.as_os_str().as_bytes()).map_err(failed)?;
+    Ok(here)
+}
+
 /// A run that had to stop in its middle can go on, and a script may tell that by the exit code.
 fn hint(failure: Failure, resume: &str) -> Failure {
     Failure {
@@ -109,6 +128,7 @@ fn fits(understood: &Understood, args: &RunArgs) -> Result<(), Failure> {
 fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
     let file = args.file.as_deref().expect("clap requires it without --resume");
     let understood = runfile::read(file, &args.file_args.overrides, output)?;
+    runfile::find_program(&understood, runfile::folder_of(file)).map_err(Failure::usage)?;
     fits(&understood, args)?;
     let id = new_run_id(&understood.spec.name);
     let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&*id.0));
