@@ -15,4 +15,4 @@ mod settings;
 pub mod tiny_networks;
 
 pub use nested::{NestedError, NestedEvolution};
-pub use pipeline::{Evaluator, Pipeline, Trial, Watch};
+pub use pipeline::{BatchEvaluator, BatchResults, Evaluator, Pipeline, Trial, Watch};

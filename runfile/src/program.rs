@@ -12,9 +12,9 @@ use tumble_domain::{Code, Direction, Kind, Metric, Objective, Parameter, Pipelin
 use crate::bytes::parse_bytes;
 use crate::meant::RESERVED_COLUMNS;
 use crate::problem::{At, Notes};
+use crate::python::is_element;
 use crate::stopping::RUNG;
 use crate::tree::{Item, Node};
-use crate::python::is_element;
 use crate::typed::{Given, Typed, TypedAxis, TypedProgram, Written};
 use crate::wording::instead_of;
 use crate::words::{STDIN, word_of};
@@ -258,14 +258,7 @@ fn check_name(name: &str, owner: Owner, at: &At, key: &str, with_columns: bool, 
 }
 
 /// Settings become variables in capitals, so no two may differ in those alone.
-fn check_alone(
-    name: &str,
-    owner: Owner,
-    before: &[Parameter],
-    at: &At,
-    key: &str,
-    notes: &mut Notes<'_>,
-) -> bool {
+fn check_alone(name: &str, owner: Owner, before: &[Parameter], at: &At, key: &str, notes: &mut Notes<'_>) -> bool {
     if !owner.is_in_capitals {
         return true;
     }

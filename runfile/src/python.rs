@@ -25,9 +25,9 @@ const GENOME: &str = "genome";
 
 /// The words that Python keeps to itself.
 const KEYWORDS: [&str; 35] = [
-    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif",
-    "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or",
-    "pass", "raise", "return", "try", "while", "with", "yield",
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
+    "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
+    "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
 
 const OWNER: Owner = Owner { word: "function", places: &PYTHON_PLACES, is_in_capitals: false, keywords: &KEYWORDS };
@@ -270,14 +270,7 @@ fn check_metrics(listed: Option<&Node>, asked: &Asked, notes: &mut Notes<'_>) {
 }
 
 /// What the run file sets, held against the parameters; what it leaves out, by their defaults.
-fn lay_parameters_in(
-    root: &mut Table,
-    asked: &Asked,
-    function: &str,
-    genome: bool,
-    at: &At,
-    notes: &mut Notes<'_>,
-) {
+fn lay_parameters_in(root: &mut Table, asked: &Asked, function: &str, genome: bool, at: &At, notes: &mut Notes<'_>) {
     let known: Vec<&str> =
         asked.parameters.iter().map(|p| p.name.as_str()).filter(|name| !PYTHON_PLACES.contains(name)).collect();
     let steps = table_of(root, "sweep").and_then(|sweep| table_of(sweep, "stopping")).and_then(|stopping| {
@@ -292,7 +285,8 @@ fn lay_parameters_in(
         let is_axis = path.len() > 1;
         for entry in &mut table.entries {
             let is_strategys = is_axis && (entry.name == "evolve" || entry.name.starts_with("evolve."));
-            if is_strategys || PYTHON_PLACES.contains(&entry.name.as_str()) || (genome && is_element_name(&entry.name)) {
+            if is_strategys || PYTHON_PLACES.contains(&entry.name.as_str()) || (genome && is_element_name(&entry.name))
+            {
                 continue;
             }
             let key = format!("{}.{}", path.join("."), entry.name);
@@ -358,14 +352,7 @@ fn lay_parameters_in(
 }
 
 /// Whether what is given fits the parameter; whole numbers become real where it takes those.
-fn fit(
-    entry: &mut Entry,
-    parameter: &AskedParameter,
-    is_axis: bool,
-    function: &str,
-    key: &str,
-    notes: &mut Notes<'_>,
-) {
+fn fit(entry: &mut Entry, parameter: &AskedParameter, is_axis: bool, function: &str, key: &str, notes: &mut Notes<'_>) {
     let Some(wanted) = parameter.kind else { return };
     let found = if is_axis { Some(kind_of_axis(&entry.node)) } else { kind_of(&entry.node) };
     if (wanted, found) == (Kind::Float, Some(Kind::Integer)) {
@@ -376,8 +363,12 @@ fn fit(
         let found = found.map_or("nothing", Kind::name);
         let message = format!("`{function}` takes {} as `{}`, found {found}", with_article(wanted), parameter.name);
         let fix = match is_axis {
-            true => format!("write values of that kind, or change the annotation or the default of `{}`", parameter.name),
-            false => format!("write a value of that kind, or change the annotation or the default of `{}`", parameter.name),
+            true => {
+                format!("write values of that kind, or change the annotation or the default of `{}`", parameter.name)
+            }
+            false => {
+                format!("write a value of that kind, or change the annotation or the default of `{}`", parameter.name)
+            }
         };
         notes.report(&entry.node.at, key, message, fix);
     }

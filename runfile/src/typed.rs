@@ -218,10 +218,16 @@ impl TypedPython {
             entry: python.text("entry", notes),
             interpreter: python.text("interpreter", notes),
             metrics: python.texts("metrics", "for example `metrics = [\"energy\"]`", notes),
-            batch: python.read("batch", notes, "boolean", "write `batch = true` or `batch = false`", |item| match item {
-                Item::Boolean(b) => Some(*b),
-                _ => None,
-            }),
+            batch: python.read(
+                "batch",
+                notes,
+                "boolean",
+                "write `batch = true` or `batch = false`",
+                |item| match item {
+                    Item::Boolean(b) => Some(*b),
+                    _ => None,
+                },
+            ),
             genome: python.whole("genome", 1, GENOME_MAX, notes),
         }
     }

@@ -95,6 +95,8 @@ pub struct Piece {
     pub evaluate_ms: f64,
     /// The slot is done with the job.
     pub last: bool,
+    /// Why this worker cannot evaluate the run after all; then the slot is done as well.
+    pub refused: Option<String>,
 }
 
 /// What a worker wants done.
@@ -428,8 +430,17 @@ impl Worker {
     fn evaluated(&mut self, slot: usize, piece: Piece, actions: &mut Vec<Action>) {
         let job = self.slots[slot].as_ref().expect("only a busy slot evaluates");
         let (lease, run, last) = (job.grant.lease, job.grant.run.clone(), piece.last);
-        // A run that is closed wants no more reports.
-        if self.runs.contains_key(&run) {
+        let mut piece = piece;
+        if let Some(reason) = piece.refused.take().filter(|_| self.runs.contains_key(&run)) {
+            // What is done counts; the rest of the lease, and all others of the run, go back with the refusal.
+            if piece.range.len() > 0 {
+                let piece = Piece { last: false, ..piece };
+                actions.push(Action::Say(Say::Report { lease, run: run.clone(), piece }));
+            }
+            self.queue.retain(|grant| grant.run != run);
+            actions.push(Action::Say(Say::CannotRun { run, reason }));
+        } else if self.runs.contains_key(&run) {
+            // A run that is closed wants no more reports.
             actions.push(Action::Say(Say::Report { lease, run, piece }));
         }
         if last {
@@ -501,6 +512,6 @@ impl Worker {
 /// A report without trials: the whole grant goes back.
 fn give_back(grant: Grant) -> Action {
     let range = TrialRange::new(grant.range.start, grant.range.start);
-    let piece = Piece { range, outcomes: Outcomes::default(), evaluate_ms: 0.0, last: true };
+    let piece = Piece { range, outcomes: Outcomes::default(), evaluate_ms: 0.0, last: true, refused: None };
     Action::Say(Say::Report { lease: grant.lease, run: grant.run, piece })
 }
