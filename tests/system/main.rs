@@ -9,6 +9,7 @@ mod limits;
 mod memory;
 mod mistakes;
 mod program;
+mod python;
 mod safety;
 mod shown;
 mod stopping;

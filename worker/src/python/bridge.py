@@ -179,7 +179,7 @@ def load(entry):
         path = os.path.normpath(os.path.join(here, module_name))
         if not os.path.isfile(path):
             near = nearest(os.path.basename(path), names_in(os.path.dirname(path)))
-            raise CannotRun("there is no file %s (%s); paths are relative to the folder of the run file%s" % (module_name, path, near), True)
+            raise CannotRun("there is no file %s (%s); paths are relative to the folder of the run file%s" % (module_name, path, near))
         sys.path.insert(0, os.path.dirname(path))
         stem = os.path.splitext(os.path.basename(path))[0]
         spec = importlib.util.spec_from_file_location(stem, path)
@@ -509,7 +509,7 @@ try:
     except TypeError as error:
         raise CannotRun("`%s` cannot be called with what the run file gives (%s): %s" % (entry, ", ".join(names), error))
 except CannotRun as error:
-    channel.say(b"X", (b"e" if error.elsewhere else b"h") + tamed(str(error)).encode("utf-8", "replace"))
+    channel.say(b"X", (b"e" if error.elsewhere else b"h") + str(error).encode("utf-8", "replace"))
     sys.stdout.flush()
     os._exit(0)
 shared = Shared(rows_max * len(metrics))
