@@ -7,7 +7,27 @@ use std::fmt;
 pub enum Code {
     /// A command line for each trial: `pipeline = "program"`.
     Program(Program),
+    /// A function of an interpreter that stays: `pipeline = "python"`.
+    Python(Python),
 }
+
+/// The `[python]` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Python {
+    /// The function: `model.py:evaluate` or `package.module:function`.
+    pub entry: String,
+    /// The interpreter, as a path or a name to be found; `None` leaves it to the worker.
+    pub interpreter: Option<String>,
+    /// The names of the numbers that it gives back, in the order of the table's columns.
+    pub metrics: Vec<String>,
+    /// Whether the function takes many trials at once, each parameter as an array.
+    pub batch: bool,
+    /// The length of the vector that it takes as `genome`, if it takes one.
+    pub genome: Option<u32>,
+}
+
+/// What a Python function gets the trial's seed and its vector as.
+pub const PYTHON_PLACES: [&str; 2] = ["seed", "genome"];
 
 /// The `[program]` section.
 #[derive(Clone, Debug, PartialEq)]

@@ -74,6 +74,11 @@ impl NestedEvolution {
         self.place = (trial, at.replicate);
     }
 
+    /// As [`Evaluator::refusal`].
+    pub fn refusal(&mut self) -> Option<String> {
+        self.evaluator.refusal()
+    }
+
     /// Runs one evolution and writes the metrics of [`PipelineDescription::nested`]: `best`, `evaluations`,
     /// `generations`, `reached`.
     ///

@@ -81,6 +81,39 @@ pub trait Evaluator: Send {
         let _ = (trial, metrics, trace);
         None
     }
+
+    /// The same evaluator for many trials at once, if that is how it is to be asked.
+    fn batch(&mut self) -> Option<&mut dyn BatchEvaluator> {
+        None
+    }
+
+    /// Why this worker cannot evaluate the run after all, if a trial was [interrupted](Failure::Interrupted) for that. It is
+    /// told once, and no trial's fault.
+    fn refusal(&mut self) -> Option<String> {
+        None
+    }
+}
+
+/// An evaluator for which one trial alone is too little to be worth asking, such as one in another process.
+pub trait BatchEvaluator {
+    /// How many trials it would have next, at least 1.
+    fn wanted(&self) -> usize;
+
+    /// Takes one more trial; its watch is not looked at.
+    fn add(&mut self, trial: &Trial<'_>);
+
+    /// Scores the trials that were added since the last time, in their order, each as [`Evaluator::evaluate`] would and with its
+    /// metrics behind those of the others. `timeout` is each trial's own. Fewer results than trials: it was interrupted.
+    fn evaluate(&mut self, watch: &Watch, timeout: Option<Duration>) -> BatchResults;
+}
+
+/// What came of a batch.
+#[derive(Debug, Default)]
+pub struct BatchResults {
+    /// How each trial ended, from the first on.
+    pub results: Vec<Result<(), Failure>>,
+    /// The metrics of each of them, NaN where it failed.
+    pub metrics: Vec<f64>,
 }
 
 /// One trial, as an evaluator sees it.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use tumble_domain::code::ResultPlace;
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Code, Condition, Evolve, PipelineDescription, Plan, Program, RunSpec, Start,
+    Axis, AxisTarget, AxisValues, Code, Condition, Evolve, PipelineDescription, Plan, Program, Python, RunSpec, Start,
     Stopping, StoppingRule, Sweep, Value,
 };
 use tumble_search::strategies;
@@ -28,6 +28,9 @@ pub fn canonical(spec: &RunSpec, description: &PipelineDescription) -> String {
     out.key("objective", Value::text(&spec.objective.as_written()));
     if let Some(Code::Program(program)) = &spec.code {
         program_section(program, &mut out);
+    }
+    if let Some(Code::Python(python)) = &spec.code {
+        python_section(python, &mut out);
     }
     // An axis that is there at some points only leaves the others to its section.
     let always: Vec<Axis> = spec.plan.sweep().map_or(Vec::new(), |sweep| {
@@ -87,6 +90,19 @@ fn program_section(program: &Program, out: &mut Text) {
         for (name, text) in &program.environment {
             out.key(name, Value::text(text));
         }
+    }
+}
+
+fn python_section(python: &Python, out: &mut Text) {
+    out.section("python");
+    out.key("entry", Value::text(&python.entry));
+    if let Some(interpreter) = &python.interpreter {
+        out.key("interpreter", Value::text(interpreter));
+    }
+    out.key("metrics", Value::List(python.metrics.iter().map(|metric| Value::text(metric)).collect()));
+    out.key("batch", python.batch);
+    if let Some(length) = python.genome {
+        out.key("genome", length);
     }
 }
 

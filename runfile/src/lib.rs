@@ -17,6 +17,7 @@ mod meant;
 mod points;
 mod problem;
 mod program;
+mod python;
 mod settings;
 mod shape;
 mod stopping;
@@ -36,6 +37,7 @@ pub use meant::RESERVED_COLUMNS;
 pub use points::{POINTS_BYTES_MAX, Points, ReadPoints};
 pub use problem::{Place, Problem, Problems};
 pub use program::open_pipelines;
+pub use python::{Ask, AskError, Asked, AskedDefault, AskedParameter, Question};
 pub use shape::{Branch, Column, ColumnKind, Rung, Shape, summary};
 
 use problem::Notes;
@@ -88,9 +90,25 @@ pub fn parse_with_points(
     pipelines: &[PipelineDescription],
     read: ReadPoints<'_>,
 ) -> Result<Understood, Problems> {
+    parse_asking(text, file_name, overrides, pipelines, read, None)
+}
+
+/// As [`parse_with_points`], of a run file that may name a Python function, which `ask` asks what it takes and gives. In the run
+/// that is understood its defaults and its metrics are written, so that its canonical text needs no interpreter.
+pub fn parse_asking(
+    text: &str,
+    file_name: &str,
+    overrides: &[Override],
+    pipelines: &[PipelineDescription],
+    read: ReadPoints<'_>,
+    ask: Option<Ask<'_>>,
+) -> Result<Understood, Problems> {
     let mut notes = Notes::new(text, file_name, overrides);
     let understood = tree::read(text, overrides, &mut notes).and_then(|mut root| {
         points::lay_in(&mut root, read, &mut notes);
+        if let Some(ask) = ask {
+            python::lay_in(&mut root, ask, &mut notes);
+        }
         if !notes.is_clean() {
             return None;
         }

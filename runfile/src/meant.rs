@@ -14,6 +14,7 @@ use crate::evolve::{self, Strategies};
 use crate::keys;
 use crate::problem::{At, Notes};
 use crate::program::{self, open_pipelines};
+use crate::python;
 use crate::settings::checked;
 use crate::stopping;
 use crate::sweep;
@@ -34,7 +35,7 @@ pub(crate) fn understand(
     notes: &mut Notes<'_>,
 ) -> Option<Understood> {
     let all = strategies::all();
-    let own = program::of(typed, notes);
+    let own = program::of(typed, notes).or_else(|| python::of(typed, notes));
     let pipeline = match &own {
         Some(own) => own.description.as_ref(),
         None => pipeline(typed, pipelines, notes),

@@ -12,9 +12,10 @@ use tumble_domain::{Code, Direction, Kind, Metric, Objective, Parameter, Pipelin
 use crate::bytes::parse_bytes;
 use crate::meant::RESERVED_COLUMNS;
 use crate::problem::{At, Notes};
+use crate::python::is_element;
 use crate::stopping::RUNG;
 use crate::tree::{Item, Node};
-use crate::typed::{Typed, TypedAxis, TypedProgram, Written};
+use crate::typed::{Given, Typed, TypedAxis, TypedProgram, Written};
 use crate::wording::instead_of;
 use crate::words::{STDIN, word_of};
 
@@ -45,7 +46,25 @@ pub fn open_pipelines() -> Vec<PipelineDescription> {
         genome: None,
         prolongs: None,
     }]
+    .into_iter()
+    .chain([crate::python::open()])
+    .collect()
 }
+
+/// Whose parameters are looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner {
+    /// The word for it.
+    pub(crate) word: &'static str,
+    /// Names that it is given whatever the run file says.
+    pub(crate) places: &'static [&'static str],
+    /// Settings become variables in capitals.
+    pub(crate) is_in_capitals: bool,
+    /// Words that cannot be names of its parameters.
+    pub(crate) keywords: &'static [&'static str],
+}
+
+const OWNER: Owner = Owner { word: "program", places: &PLACES, is_in_capitals: true, keywords: &[] };
 
 /// What a run file says of code of the user's own.
 pub(crate) struct Own {
@@ -72,8 +91,8 @@ pub(crate) fn of(typed: &Typed<'_>, notes: &mut Notes<'_>) -> Option<Own> {
         }
         return Some(Own { description: None, code: None });
     };
-    let parameters = parameters(typed, notes);
-    let metrics = metrics(&section.value, &section.at, notes);
+    let parameters = parameters(typed, OWNER, notes);
+    let metrics = metrics(&section.value.metrics, "program", &section.at, notes);
     let known: Option<Vec<&str>> =
         parameters.as_ref().map(|all| all.iter().map(|p| p.name.as_str()).chain(PLACES).collect());
     let program = program(&section.value, &section.at, metrics.clone(), known.as_deref(), notes);
@@ -94,7 +113,7 @@ pub(crate) fn of(typed: &Typed<'_>, notes: &mut Notes<'_>) -> Option<Own> {
 }
 
 /// What the run file sets, sweeps and searches, in the order in which the canonical run file has it.
-fn parameters(typed: &Typed<'_>, notes: &mut Notes<'_>) -> Option<Vec<Parameter>> {
+pub(crate) fn parameters(typed: &Typed<'_>, owner: Owner, notes: &mut Notes<'_>) -> Option<Vec<Parameter>> {
     let mut parameters: Vec<Parameter> = Vec::new();
     let mut is_right = true;
     let set = typed.config.value().map_or(&[][..], |table| &table.entries);
@@ -105,18 +124,18 @@ fn parameters(typed: &Typed<'_>, notes: &mut Notes<'_>) -> Option<Vec<Parameter>
         .chain(swept)
         .flatten()
         // A setting of the strategy is none of the program's.
-        .filter(|axis| !axis.name.starts_with("evolve."))
+        .filter(|axis| !axis.name.starts_with("evolve.") && !is_element(&axis.name, typed))
         .collect();
     let axis_kind = |name: &str| axes.iter().find(|axis| axis.name == name).map(|axis| kind_of_axis(axis.node));
 
     for entry in set {
         let key = format!("config.{}", entry.name);
-        is_right &= check_name(&entry.name, &entry.at, &key, &RESERVED_COLUMNS, notes);
-        is_right &= check_alone(&entry.name, &parameters, &entry.at, &key, notes);
+        is_right &= check_name(&entry.name, owner, &entry.at, &key, true, notes);
+        is_right &= check_alone(&entry.name, owner, &parameters, &entry.at, &key, notes);
         // Of an axis that is there at some points only, this is its value elsewhere.
         let Some(kind) = axis_kind(&entry.name).or_else(|| kind_of(&entry.node)) else {
             let found = entry.node.item.kind_name();
-            let message = format!("`{}` has the wrong type: a program takes no {found}", entry.name);
+            let message = format!("`{}` has the wrong type: a {} takes no {found}", entry.name, owner.word);
             notes.report(&entry.node.at, &key, message, "write a number, text, true or false, or a list of integers");
             is_right = false;
             continue;
@@ -128,24 +147,25 @@ fn parameters(typed: &Typed<'_>, notes: &mut Notes<'_>) -> Option<Vec<Parameter>
     for axis in axes {
         let is_set = set.iter().any(|entry| entry.name == axis.name);
         // Columns that every table has are told where columns are checked.
-        is_right &= check_name(&axis.name, &axis.at, &axis.path(), &[], notes);
+        is_right &= check_name(&axis.name, owner, &axis.at, &axis.path(), false, notes);
         if let Item::Table(form) = &axis.node.item
             && let (Some(when), false) = (form.get("when"), is_set)
         {
-            let message = format!("axis `{}` is not there at every point, and the program has no default", axis.name);
+            let (name, word) = (&axis.name, owner.word);
+            let message = format!("axis `{name}` is not there at every point, and the {word} has no default");
             let fix = format!("add what it gets elsewhere to [config], as `{} = …`", axis.name);
             notes.report(&when.at, &axis.path(), message, fix);
             is_right = false;
         }
         if !is_set && parameters.iter().all(|p| p.name != axis.name) {
-            is_right &= check_alone(&axis.name, &parameters, &axis.at, &axis.path(), notes);
+            is_right &= check_alone(&axis.name, owner, &parameters, &axis.at, &axis.path(), notes);
             parameters.push(parameter(&axis.name, kind_of_axis(axis.node), None));
         }
     }
     if let Some(steps) = steps(typed)
         && parameters.iter().all(|p| p.name != steps.value)
     {
-        is_right &= check_name(&steps.value, &steps.at, "sweep.stopping.steps", &RESERVED_COLUMNS, notes);
+        is_right &= check_name(&steps.value, owner, &steps.at, "sweep.stopping.steps", true, notes);
         // No trial has it: each rung sets its own.
         parameters.push(parameter(&steps.value, Kind::Integer, Some(Value::Integer(0))));
     }
@@ -153,7 +173,7 @@ fn parameters(typed: &Typed<'_>, notes: &mut Notes<'_>) -> Option<Vec<Parameter>
 }
 
 /// The setting that the rungs of a sweep set. Whoever writes its name says that it only prolongs a trial.
-fn steps<'t>(typed: &'t Typed<'_>) -> Option<&'t Written<String>> {
+pub(crate) fn steps<'t>(typed: &'t Typed<'_>) -> Option<&'t Written<String>> {
     typed.sweep.value()?.stopping.value()?.steps.written()
 }
 
@@ -181,7 +201,7 @@ fn plain(node: &Node) -> Option<Value> {
 }
 
 /// The kind of a setting by its value; `None` for what no program is given.
-fn kind_of(node: &Node) -> Option<Kind> {
+pub(crate) fn kind_of(node: &Node) -> Option<Kind> {
     match &node.item {
         Item::Boolean(_) => Some(Kind::Boolean),
         Item::Integer(_) | Item::HugeInteger(_) => Some(Kind::Integer),
@@ -193,7 +213,7 @@ fn kind_of(node: &Node) -> Option<Kind> {
 }
 
 /// The kind of an axis by its values. What is wrong with them is told when the axis is read.
-fn kind_of_axis(node: &Node) -> Kind {
+pub(crate) fn kind_of_axis(node: &Node) -> Kind {
     match &node.item {
         Item::List(items) => {
             let is_real = items.iter().any(|item| matches!(item.item, Item::Float(_)));
@@ -209,17 +229,28 @@ fn kind_of_axis(node: &Node) -> Kind {
 }
 
 /// A setting's name is a placeholder, a name in JSON and a part of a variable's name.
-fn check_name(name: &str, at: &At, key: &str, columns: &[&str], notes: &mut Notes<'_>) -> bool {
+/// Columns that every table has are told here if `with_columns`.
+fn check_name(name: &str, owner: Owner, at: &At, key: &str, with_columns: bool, notes: &mut Notes<'_>) -> bool {
+    let word = owner.word;
+    if owner.keywords.contains(&name) {
+        let message = format!("a {word} cannot have a parameter `{name}`: it is a word of the language");
+        notes.report(at, key, message, format!("call it something else, such as `{name}_`"));
+        return false;
+    }
     if !is_name(name) {
         let tame: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let tame = if tame.starts_with(|c: char| c.is_ascii_digit()) { format!("_{tame}") } else { tame };
         let tame: String = tame.chars().take(NAME_BYTES_MAX).collect();
-        let message = format!("a program cannot be given {name:?}: it is no name");
+        let message = format!("a {word} cannot be given {name:?}: it is no name");
         notes.report(at, key, message, format!("use letters, digits and _, no digit in front: `{tame}`"));
         return false;
     }
-    if columns.contains(&name) || (PLACES.contains(&name) && !RESERVED_COLUMNS.contains(&name)) {
-        let message = format!("`{name}` is what every program is given anyway");
+    let is_column = RESERVED_COLUMNS.contains(&name);
+    if owner.places.contains(&name) && (with_columns || !is_column) || with_columns && is_column {
+        let message = match is_column && !owner.places.contains(&name) && !owner.is_in_capitals {
+            true => format!("`{name}` is a column that every table has"),
+            false => format!("`{name}` is what every {word} is given anyway"),
+        };
         notes.report(at, key, message, "call it something else");
         return false;
     }
@@ -227,24 +258,39 @@ fn check_name(name: &str, at: &At, key: &str, columns: &[&str], notes: &mut Note
 }
 
 /// Settings become variables in capitals, so no two may differ in those alone.
-fn check_alone(name: &str, before: &[Parameter], at: &At, key: &str, notes: &mut Notes<'_>) -> bool {
+fn check_alone(name: &str, owner: Owner, before: &[Parameter], at: &At, key: &str, notes: &mut Notes<'_>) -> bool {
+    if !owner.is_in_capitals {
+        return true;
+    }
     let Some(other) = before.iter().find(|p| p.name != name && p.name.eq_ignore_ascii_case(name)) else { return true };
     let message = format!("`{name}` and `{}` would be one variable of the program's environment", other.name);
     notes.report(at, key, message, "let them differ in more than capitals");
     false
 }
 
-fn metrics(section: &TypedProgram<'_>, at: &At, notes: &mut Notes<'_>) -> Option<Vec<String>> {
-    let Some(written) = section.metrics.written() else {
-        if section.metrics.is_absent() {
-            let fix = "add the names of the numbers that the program gives back, as `metrics = [\"energy\"]`";
-            notes.report(at, "program.metrics", "missing `metrics` in [program]", fix);
+pub(crate) fn metrics(
+    given: &Given<Vec<Written<String>>>,
+    section: &str,
+    at: &At,
+    notes: &mut Notes<'_>,
+) -> Option<Vec<String>> {
+    let key = format!("{section}.metrics");
+    let Some(written) = given.written() else {
+        if given.is_absent() {
+            let fix = match section {
+                PROGRAM => "add the names of the numbers that the program gives back, as `metrics = [\"energy\"]`",
+                _ => {
+                    "add the names of the numbers that the function gives back, as `metrics = [\"energy\"]`, or let the \
+                     module say `METRICS = [\"energy\"]`"
+                }
+            };
+            notes.report(at, &key, format!("missing `metrics` in [{section}]"), fix);
         }
         return None;
     };
     if written.value.is_empty() || written.value.len() > METRICS_MAX {
         let message = format!("`metrics` has {} names", written.value.len());
-        notes.report(&written.at, "program.metrics", message, format!("name 1 to {METRICS_MAX}, as `[\"energy\"]`"));
+        notes.report(&written.at, &key, message, format!("name 1 to {METRICS_MAX}, as `[\"energy\"]`"));
         return None;
     }
     let mut names: Vec<String> = Vec::new();
@@ -261,7 +307,7 @@ fn metrics(section: &TypedProgram<'_>, at: &At, notes: &mut Notes<'_>) -> Option
             None
         };
         if let Some((fault, fix)) = fault {
-            notes.report(&metric.at, "program.metrics", format!("the metric {name:?} {fault}"), fix);
+            notes.report(&metric.at, &key, format!("the metric {name:?} {fault}"), fix);
             is_right = false;
         }
         names.push(name.clone());
@@ -270,7 +316,7 @@ fn metrics(section: &TypedProgram<'_>, at: &At, notes: &mut Notes<'_>) -> Option
 }
 
 /// The first metric steers, or the one that the run file names.
-fn objective(typed: &Typed<'_>, metrics: &[String]) -> Option<Objective> {
+pub(crate) fn objective(typed: &Typed<'_>, metrics: &[String]) -> Option<Objective> {
     let named = typed.objective.value().map(|written| match written.strip_prefix('-') {
         Some(metric) => Objective { metric: metric.to_owned(), direction: Direction::Minimise },
         None => Objective { metric: written.clone(), direction: Direction::Maximise },

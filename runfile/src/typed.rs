@@ -9,6 +9,7 @@ use crate::duration::parse_duration;
 use crate::keys;
 use crate::problem::{At, Notes};
 use crate::program::KEEP_MAX;
+use crate::python::GENOME_MAX;
 use crate::tree::{Entry, Item, Node, Table};
 
 /// What a key holds.
@@ -37,6 +38,7 @@ pub(crate) struct Typed<'t> {
     pub(crate) replicates: Given<u32>,
     pub(crate) objective: Given<String>,
     pub(crate) program: Given<TypedProgram<'t>>,
+    pub(crate) python: Given<TypedPython>,
     pub(crate) config: Given<&'t Table>,
     pub(crate) evolve: Given<TypedEvolve<'t>>,
     pub(crate) sweep: Given<TypedSweep<'t>>,
@@ -54,6 +56,15 @@ pub(crate) struct TypedProgram<'t> {
     pub(crate) environment: Given<&'t Table>,
     pub(crate) memory: Given<String>,
     pub(crate) keep: Given<u64>,
+}
+
+/// The `[python]` section, typed.
+pub(crate) struct TypedPython {
+    pub(crate) entry: Given<String>,
+    pub(crate) interpreter: Given<String>,
+    pub(crate) metrics: Given<Vec<Written<String>>>,
+    pub(crate) batch: Given<bool>,
+    pub(crate) genome: Given<u64>,
 }
 
 /// The `[evolve]` section, typed.
@@ -160,6 +171,7 @@ impl<'t> Typed<'t> {
             replicates: top.count("replicates", notes),
             objective: top.text("objective", notes),
             program: top.section("program", notes).and_then(|_, t| Some(TypedProgram::of(t, notes, &mut unknown))),
+            python: top.section("python", notes).and_then(|_, t| Some(TypedPython::of(t, notes, &mut unknown))),
             config: top.section("config", notes),
             evolve: top.section("evolve", notes).and_then(|_, t| Some(TypedEvolve::of(t, notes, &mut unknown))),
             sweep: top.section("sweep", notes).and_then(|_, t| Some(TypedSweep::of(t, notes, &mut unknown))),
@@ -194,6 +206,29 @@ impl<'t> TypedProgram<'t> {
             environment: program.section("environment", notes),
             memory: program.text("memory", notes),
             keep: program.whole("keep", 0, KEEP_MAX, notes),
+        }
+    }
+}
+
+impl TypedPython {
+    fn of<'t>(table: &'t Table, notes: &mut Notes<'_>, unknown: &mut Vec<(&'static str, &'t Entry)>) -> TypedPython {
+        let python = Section { path: "python", table: Some(table) };
+        python.unknown_into(unknown);
+        TypedPython {
+            entry: python.text("entry", notes),
+            interpreter: python.text("interpreter", notes),
+            metrics: python.texts("metrics", "for example `metrics = [\"energy\"]`", notes),
+            batch: python.read(
+                "batch",
+                notes,
+                "boolean",
+                "write `batch = true` or `batch = false`",
+                |item| match item {
+                    Item::Boolean(b) => Some(*b),
+                    _ => None,
+                },
+            ),
+            genome: python.whole("genome", 1, GENOME_MAX, notes),
         }
     }
 }

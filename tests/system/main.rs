@@ -16,6 +16,7 @@ mod mistakes;
 mod network;
 mod ownership;
 mod program;
+mod python;
 mod safety;
 mod shown;
 mod stopping;

@@ -164,7 +164,7 @@ pub(crate) fn fits(understood: &Understood, workers: u32, memory: Option<u64>) -
 /// A run that begins: its folder must not hold anything.
 fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
     let file = args.file.as_deref().expect("clap requires it without --resume");
-    let understood = runfile::read(file, &args.file_args.overrides, output)?;
+    let understood = runfile::read_here(file, &args.file_args.overrides, output)?;
     runfile::find_program(&understood, runfile::folder_of(file)).map_err(Failure::usage)?;
     fits(&understood, args.workers.unwrap_or_else(cores), args.memory)?;
     let id = new_run_id(&understood.spec.name);
@@ -220,10 +220,12 @@ fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId
             folder.display()
         )));
     }
-    let recorded = runfile::read(&recorded_path, &[], output)?;
+    let recorded = runfile::read_recorded(&recorded_path, &[], output)?;
     if args.file.is_some() || !args.file_args.overrides.is_empty() {
-        let file = args.file.as_deref().unwrap_or(&recorded_path);
-        let given = runfile::read(file, &args.file_args.overrides, output)?;
+        let given = match &args.file {
+            Some(file) => runfile::read_here(file, &args.file_args.overrides, output)?,
+            None => runfile::read_recorded(&recorded_path, &args.file_args.overrides, output)?,
+        };
         let (ours, theirs) = (
             tumble_runfile::canonical(&recorded.spec, &recorded.inner),
             tumble_runfile::canonical(&given.spec, &given.inner),

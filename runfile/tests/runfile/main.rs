@@ -6,6 +6,7 @@ mod meaning;
 mod points;
 mod problems;
 mod program;
+mod python;
 mod round_trip;
 mod shape;
 mod stopping;
