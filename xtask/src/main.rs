@@ -2,11 +2,17 @@
 //! measured or counted for the docs. Each is run by hand.
 
 mod digits;
+mod fuzz;
+mod mutants;
 mod quantile_table;
 mod reliability;
 mod wire_bytes;
 
 use std::process::{Command, ExitCode};
+
+const USAGE: &str = "usage: cargo xtask quantile-table | digits DIR | sim [--seeds N] | \
+                     kills [--signals N] [--seed S] | reliability [--signals N] [--stories N] [--only TEST] [--tally FILE] | \
+                     fuzz [--seconds N] [TARGET …] | mutants [--list | NAME …] | wire-bytes [DIMENSION …]";
 
 fn main() -> ExitCode {
     let done = match std::env::args().nth(1).as_deref() {
@@ -15,13 +21,10 @@ fn main() -> ExitCode {
         Some("sim") => sim(std::env::args().skip(2).collect()),
         Some("kills") => kills(std::env::args().skip(2).collect()),
         Some("reliability") => reliability::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("fuzz") => fuzz::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("mutants") => mutants::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("wire-bytes") => wire_bytes::run(&std::env::args().skip(2).collect::<Vec<_>>()),
-        _ => {
-            Err("usage: cargo xtask quantile-table | digits DIR | sim [--seeds N] | kills [--signals N] [--seed S] | \
-                  reliability [--signals N] [--stories N] [--only TEST] [--tally FILE] | \
-                  wire-bytes [DIMENSION …]"
-                .into())
-        }
+        _ => Err(USAGE.into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

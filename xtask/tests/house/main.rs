@@ -8,6 +8,7 @@ mod documents;
 mod formats;
 mod habits;
 mod manifest;
+mod mutants;
 mod numbers;
 mod purity;
 mod rooms;

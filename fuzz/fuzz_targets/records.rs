@@ -1,0 +1,4 @@
+//! `tumble_tests::strangers::records`, with whatever bytes libFuzzer comes upon.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tumble_tests::strangers::records(bytes));

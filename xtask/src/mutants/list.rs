@@ -1,0 +1,244 @@
+//! The guards, each with what takes it away and the test that is to notice. `the_mutants_are_still_where_they_were` holds
+//! that the texts and the tests are there.
+
+/// One guard taken away.
+pub(crate) struct Mutant {
+    /// What is gone, as a name.
+    pub(crate) name: &'static str,
+    /// Where.
+    pub(crate) file: &'static str,
+    /// Text that stands there exactly once.
+    pub(crate) find: &'static str,
+    /// What stands there instead.
+    pub(crate) replace: &'static str,
+    /// What is to notice it.
+    pub(crate) caught_by: Test,
+}
+
+/// A test or a few of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Test {
+    /// The package.
+    pub(crate) package: &'static str,
+    /// The test target, or `lib`.
+    pub(crate) target: &'static str,
+    /// The name, or its beginning.
+    pub(crate) name: &'static str,
+}
+
+const fn core(name: &'static str) -> Test {
+    Test { package: "tumble-core", target: "stories", name }
+}
+
+const fn sim(name: &'static str) -> Test {
+    Test { package: "tumble-tests", target: "sim", name }
+}
+
+const fn journal(name: &'static str) -> Test {
+    Test { package: "tumble-coordinator", target: "journal", name }
+}
+
+const fn lib(package: &'static str, name: &'static str) -> Test {
+    Test { package, target: "lib", name }
+}
+
+const fn worker(target: &'static str, name: &'static str) -> Test {
+    Test { package: "tumble-worker", target, name }
+}
+
+const fn system(name: &'static str) -> Test {
+    Test { package: "tumble-cli", target: "system", name }
+}
+
+const COORDINATOR: &str = "coordinator/core/src/coordinator.rs";
+const RUN: &str = "coordinator/core/src/run.rs";
+const EFFECTS: &str = "coordinator/core/src/effects.rs";
+const JOURNAL: &str = "coordinator/src/journal/mod.rs";
+const CODEC: &str = "coordinator/src/journal/codec.rs";
+const WORKER: &str = "worker/src/worker.rs";
+
+/// All of them.
+pub(crate) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "leases-never-expire",
+        file: COORDINATOR,
+        find: "worker.heard_mono_ms + self.limits.silence_ms_max <= now.mono_ms;",
+        replace: "worker.heard_mono_ms + self.limits.silence_ms_max <= now.mono_ms && false;",
+        caught_by: core("a_worker_that_says_nothing_is_taken_for_lost_and_dismissed"),
+    },
+    Mutant {
+        name: "a-stale-report-is-counted-again",
+        file: COORDINATOR,
+        find: "run.done.gaps(report.range.intersection(run.scope())).iter().collect();",
+        replace: "vec![report.range.intersection(run.scope())];",
+        caught_by: core("a_late_report_of_a_lost_lease_is_compared_and_not_counted_twice"),
+    },
+    Mutant {
+        name: "a-second-evaluation-is-not-compared",
+        file: COORDINATOR,
+        find: "        if known.is_empty() {\n            self.record(&report.run, Record::Attempted(attempt), effects);",
+        replace: "        if known.is_empty() || true {\n            self.record(&report.run, Record::Attempted(attempt), effects);",
+        caught_by: sim("a_worker_that_evaluates_something_else_is_caught"),
+    },
+    Mutant {
+        name: "a-report-may-skip-the-front-of-its-lease",
+        file: COORDINATOR,
+        find: "lease.range.contains(report.range) && lease.range.start == report.range.start;",
+        replace: "lease.range.contains(report.range);",
+        caught_by: core("a_report_that_skips_the_front_of_its_lease_loses_no_trial"),
+    },
+    Mutant {
+        name: "a-worker-may-end-the-lease-of-another",
+        file: COORDINATOR,
+        find: "if self.leases.get(&id).is_some_and(|lease| lease.worker == worker) {",
+        replace: "if self.leases.get(&id).is_some_and(|lease| lease.worker == worker || true) {",
+        caught_by: core("a_worker_cannot_give_up_the_lease_of_another"),
+    },
+    Mutant {
+        name: "lease-ids-begin-anew-in-each-life",
+        file: COORDINATOR,
+        find: "next_lease: u64::from(epoch) << 40,",
+        replace: "next_lease: u64::from(epoch) * 0,",
+        caught_by: core("a_lease_of_an_earlier_life_is_never_taken_for_a_new_one"),
+    },
+    Mutant {
+        name: "no-death-makes-a-suspect",
+        file: COORDINATOR,
+        find: "lease.deaths + u32::from(was_running && !worker.leaving);",
+        replace: "lease.deaths + u32::from(was_running && !worker.leaving && false);",
+        caught_by: core("a_killer_trial_is_found_by_halving"),
+    },
+    Mutant {
+        name: "what-only-waited-is-blamed-as-well",
+        file: COORDINATOR,
+        find: "let was_running = position < worker.hello.slots as usize;",
+        replace: "let was_running = position < usize::MAX;",
+        caught_by: sim("whatever_happens_the_tables_are_those_of_the_run_file"),
+    },
+    Mutant {
+        name: "a-straggler-is-lent-again-and-again",
+        file: COORDINATOR,
+        find: "lease.twin.is_none() && lease.deaths == 0 &&",
+        replace: "lease.deaths == 0 &&",
+        caught_by: core("a_straggler_is_lent_twice_and_the_first_report_wins"),
+    },
+    Mutant {
+        name: "a-checkpoint-in-the-middle-of-a-generation",
+        file: COORDINATOR,
+        find: "if between && !run.aborted",
+        replace: "if (between || true) && !run.aborted",
+        caught_by: sim("whatever_happens_the_tables_are_those_of_the_run_file"),
+    },
+    Mutant {
+        name: "an-abort-ends-where-it-was-met",
+        file: RUN,
+        find: "self.trials_end = self.trials_end.min(range.start + offset + 1);",
+        replace: "self.trials_end = if self.aborted { self.trials_end } else { range.start + offset + 1 };",
+        caught_by: sim("an_abort_gives_the_same_table_for_any_number_of_workers"),
+    },
+    Mutant {
+        name: "messages-leave-though-the-commit-failed",
+        file: EFFECTS,
+        find: "            make_durable(self.records)?;",
+        replace: "            drop(make_durable(self.records));",
+        caught_by: system("faults::a_full_disk_under_the_state_folder_stops_the_run_and_costs_nothing"),
+    },
+    Mutant {
+        name: "nothing-is-made-durable",
+        file: EFFECTS,
+        find: "        if !self.records.is_empty() {",
+        replace: "        if self.records.len() > usize::MAX / 2 {",
+        caught_by: sim("a_coordinator_may_die_at_any_step"),
+    },
+    Mutant {
+        name: "outcomes-are-retired-before-a-part-holds-them",
+        file: JOURNAL,
+        find: "(kind = ?2 AND last <= ?4 OR kind IN (?3, ?5)) AND",
+        replace: "(kind = ?2 AND last <= max(?4, 9000000000) OR kind IN (?3, ?5)) AND",
+        caught_by: journal("retiring_keeps_every_outcome_that_no_part_holds"),
+    },
+    Mutant {
+        name: "the-epoch-stays",
+        file: JOURNAL,
+        find: "UPDATE epoch SET number = max(number + 1, ?1)",
+        replace: "UPDATE epoch SET number = max(number, ?1)",
+        caught_by: journal("the_epoch_is_higher_each_time"),
+    },
+    Mutant {
+        name: "a-flipped-bit-in-a-record-is-not-looked-for",
+        file: CODEC,
+        find: "if wire.check.is_some_and(|found| found != check(",
+        replace: "if wire.check.is_some_and(|found| found == 0 && found != check(",
+        caught_by: lib("tumble-coordinator", "a_record_with_any_one_flipped_bit_is_either_refused"),
+    },
+    Mutant {
+        name: "parts-that-are-gone-are-not-looked-for",
+        file: "coordinator/src/audit.rs",
+        find: "if found.lost.is_empty() {",
+        replace: "if found.lost.is_empty() || true {",
+        caught_by: system("faults::a_part_that_is_deleted_or_cut_is_named_and_its_trials_are_evaluated_again"),
+    },
+    Mutant {
+        name: "a-table-is-completed-whatever-parts-it-has",
+        file: "coordinator/src/outlet.rs",
+        find: "        if range.is_empty() {\n            break;\n        }\n        tables.part_stands(part, range).map_err(",
+        replace: "        if range.is_empty() || part == 0 {\n            break;\n        }\n        tables.part_stands(part, range).map_err(",
+        caught_by: system("faults::a_trials_folder_that_is_deleted_in_mid_run_is_noticed"),
+    },
+    Mutant {
+        name: "a-part-stands-under-its-name-while-it-is-written",
+        file: "tables/src/atomic.rs",
+        find: "    let temporary = temporary_beside(path).map_err(|e| TableError::write(path, e))?;",
+        replace: "    let _ = temporary_beside;\n    let temporary = path.to_owned();",
+        caught_by: lib("tumble-tables", "while_a_file_is_being_written_its_name_does_not_exist"),
+    },
+    Mutant {
+        name: "a-replica-may-drift",
+        file: "worker/src/replica.rs",
+        find: "if strategy.state_hash() == hash {",
+        replace: "if strategy.state_hash() == hash || true {",
+        caught_by: worker("replica", "a_flipped_bit_is_caught_before_anything_is_evaluated"),
+    },
+    Mutant {
+        name: "a-grant-to-who-leaves-is-answered-by-nobody",
+        file: WORKER,
+        find: "Event::Granted(grant) if self.leaving => self.give_back(grant, &mut actions),",
+        replace: "Event::Granted(grant) if self.leaving => drop(grant),",
+        caught_by: worker("leaving", "who_leaves_answers_every_grant_that_was_on_its_way"),
+    },
+    Mutant {
+        name: "reports-are-forgotten-before-they-are-acknowledged",
+        file: WORKER,
+        find: "        self.sent.push_back(Sent { grant: grant.clone(), piece: piece.clone() });",
+        replace: "",
+        caught_by: worker("sessions", "who_comes_back_holds_what_was_not_acknowledged_and_says_it_again"),
+    },
+    Mutant {
+        name: "leases-are-taken-over-by-their-names",
+        file: COORDINATOR,
+        find: "held.lease.0 < self.next_lease && !self.leases.contains_key(&held.lease);",
+        replace: "held.lease.0 < self.next_lease;",
+        caught_by: core("nobody_takes_the_lease_of_another_over_by_its_name"),
+    },
+    Mutant {
+        name: "one-process-has-two-sessions",
+        file: COORDINATOR,
+        find: "instance != 0 && worker.hello.instance == instance;",
+        replace: "instance != 0 && worker.hello.instance == instance && false;",
+        caught_by: core("a_second_session_of_a_process_ends_its_first_and_nobody_has_died"),
+    },
+    Mutant {
+        name: "who-was-replaced-writes-on",
+        file: JOURNAL,
+        find: "        if let Some(owner) = &self.owner {\n            owner.check()?;",
+        replace: "        if let Some(owner) = self.owner.as_ref().filter(|_| false) {\n            owner.check()?;",
+        caught_by: lib("tumble-coordinator", "owner::tests::who_was_replaced_writes_nothing_more_and_leaves"),
+    },
+    Mutant {
+        name: "any-secret-opens",
+        file: "coordinator/src/service.rs",
+        find: "if bool::from(shown.ct_eq(self.0.as_bytes())) {",
+        replace: "if bool::from(shown.ct_eq(self.0.as_bytes())) || true {",
+        caught_by: system("safety::a_wrong_secret_opens_nothing"),
+    },
+];
