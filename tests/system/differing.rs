@@ -59,7 +59,7 @@ impl Mouth {
             // As if it were slow, so that shards stay small.
             evaluate_ms: 10.0 * grant.trials as f64,
             last: true,
-            hash: hash.into(),
+            hash,
         }));
     }
 }
