@@ -158,6 +158,7 @@ fn who_loses_its_session_goes_on_and_evaluates_nothing_twice() {
             }
         }
     }
+    survived("a connection lost, noticed or not", 320);
 }
 
 #[test]
@@ -173,6 +174,7 @@ fn workers_of_a_coordinator_that_is_killed_go_on_and_evaluate_nothing_twice() {
         assert!(world.held > 0, "they held something");
         assert_eq!(world.evaluated, 600, "killed at {moment}");
     }
+    survived("a coordinator killed while trials take long", 40);
 }
 
 #[test]

@@ -226,6 +226,7 @@ fn a_trial_that_outlasts_two_coordinators_goes_on_and_is_granted_once() {
     let of_endless: Vec<_> = of_endless.map(|attempt| (attempt.outcome, attempt.bytes_down)).collect();
     // The coordinator that it came back to had sent nothing for it: neither a grant nor the run file.
     assert_eq!(of_endless, [(AttemptOutcome::Returned, 0)], "{attempts:?}");
+    survived("a coordinator killed while trials take long", 2);
 }
 
 #[test]
