@@ -11,6 +11,8 @@ const DOCUMENT: &str = "docs/reliability.md";
 /// The table and what is said of its counts stand between these.
 const BEGIN: &str = "<!-- counted by cargo xtask reliability: begin -->\n";
 const END: &str = "<!-- counted by cargo xtask reliability: end -->\n";
+/// What the last cell of a row says that is newer than the last count.
+const NOT_YET: &str = "not yet";
 const USAGE: &str = "usage: cargo xtask reliability [--signals N] [--stories N] [--only TEST] [--tally FILE]";
 
 /// Where the tests are that note their faults.
@@ -32,7 +34,7 @@ impl Row {
             inner.map(|inner| inner.split(" | ").map(|cell| cell.trim().to_owned()).collect()).unwrap_or_default();
         match cells.len() {
             // A new row, not counted yet.
-            4 => Ok(Row { cells: [cells, vec!["0".to_owned()]].concat() }),
+            4 => Ok(Row { cells: [cells, vec![NOT_YET.to_owned()]].concat() }),
             5 => Ok(Row { cells }),
             _ => Err(format!("{DOCUMENT}: a row of the table has neither four nor five cells: {line}").into()),
         }
@@ -220,7 +222,10 @@ mod tests {
         let row = Row::read(line).unwrap();
         assert_eq!(row.tests().collect::<Vec<_>>(), ["first_test", "second_test"]);
         assert_eq!(row.write(), format!("{line}\n"));
-        assert_eq!(Row::read("| a | b | c | `first_test` |").unwrap().write(), "| a | b | c | `first_test` | 0 |\n");
+        assert_eq!(
+            Row::read("| a | b | c | `first_test` |").unwrap().write(),
+            "| a | b | c | `first_test` | not yet |\n"
+        );
         assert!(Row::read("| a | b | `first_test` |").is_err());
     }
 }
