@@ -380,7 +380,8 @@ fn forget_claims(state: &Path, epoch: u32) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        let older = name.strip_prefix("owner.claim-").and_then(|of| of.parse::<u32>().ok()).is_some_and(|of| of < epoch);
+        let older =
+            name.strip_prefix("owner.claim-").and_then(|of| of.parse::<u32>().ok()).is_some_and(|of| of < epoch);
         if older || name.starts_with(".owner-") && name.ends_with(".new") {
             let _ = fs::remove_file(entry.path());
         }

@@ -4,6 +4,7 @@ mod apart;
 mod axes;
 mod bytes;
 mod cases;
+mod crowd;
 mod faults;
 mod limits;
 mod memory;

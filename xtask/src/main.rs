@@ -3,6 +3,7 @@
 
 mod digits;
 mod quantile_table;
+mod recovery;
 mod wire_bytes;
 
 use std::process::{Command, ExitCode};
@@ -12,8 +13,11 @@ fn main() -> ExitCode {
         Some("quantile-table") => quantile_table::run(),
         Some("digits") => digits::run(std::env::args().nth(2).as_deref()),
         Some("sim") => sim(std::env::args().skip(2).collect()),
+        Some("recovery") => recovery::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("wire-bytes") => wire_bytes::run(&std::env::args().skip(2).collect::<Vec<_>>()),
-        _ => Err("usage: cargo xtask quantile-table | digits DIR | sim [--seeds N] | wire-bytes [DIMENSION …]".into()),
+        _ => Err("usage: cargo xtask quantile-table | digits DIR | sim [--seeds N] | wire-bytes [DIMENSION …] | \
+                  recovery [--trials N] [--binary PATH]"
+            .into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -149,7 +149,8 @@ fn holds_nothing_yet(folder: &Path) -> bool {
     let journal = folder.join(STATE).join("journal.sqlite");
     // Whoever holds the journal is about to record a run in it.
     let is_free = owner::is_free(&folder.join(STATE));
-    let knows_no_run = || !journal.exists() || is_free && Journal::open(&journal).is_ok_and(|j| j.is_empty().unwrap_or(false));
+    let knows_no_run =
+        || !journal.exists() || is_free && Journal::open(&journal).is_ok_and(|j| j.is_empty().unwrap_or(false));
     only_ours && folder.join(STATE).is_dir() && knows_no_run()
 }
 

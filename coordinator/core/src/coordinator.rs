@@ -731,9 +731,8 @@ impl Coordinator {
 
     fn take_shard(&mut self, worker: WorkerId, run_id: &RunId) -> (TrialRange, u32) {
         let run = self.runs.get(run_id).expect("it was chosen");
-        let offered = || {
-            self.roster.values().filter(|w| !w.leaving && w.offers(run)).map(|w| u64::from(w.hello.slots)).sum()
-        };
+        let offered =
+            || self.roster.values().filter(|w| !w.leaving && w.offers(run)).map(|w| u64::from(w.hello.slots)).sum();
         let slots = *self.slots.entry(run_id.clone()).or_insert_with(offered);
         let backlog = self.backlogs.get_mut(run_id).expect("it was chosen");
         // Suspects go to a worker that holds nothing else, and keep it for themselves once they killed twice.

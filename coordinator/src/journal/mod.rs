@@ -138,9 +138,7 @@ impl Journal {
             found => return Err(JournalError::Format { path: path.to_owned(), found }),
         }
         let of_owner = owner.as_ref().map_or(0, |owner| owner.epoch());
-        connection
-            .execute("UPDATE epoch SET number = max(number + 1, ?1)", [of_owner])
-            .map_err(failed("write to"))?;
+        connection.execute("UPDATE epoch SET number = max(number + 1, ?1)", [of_owner]).map_err(failed("write to"))?;
         let epoch = connection.query_row("SELECT number FROM epoch", [], |row| row.get(0)).map_err(failed("read"))?;
         Ok(Journal { path: path.to_owned(), connection, epoch, owner })
     }
