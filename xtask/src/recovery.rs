@@ -43,7 +43,7 @@ fn built() -> Result<PathBuf, Error> {
     let output = Command::new(cargo).args(build).stderr(Stdio::inherit()).output()?;
     let messages = String::from_utf8(output.stdout)?;
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let path = artifacts.filter_map(|message| Some(message["executable"].as_str()?.to_owned())).last();
+    let path = artifacts.filter_map(|message| Some(message["executable"].as_str()?.to_owned())).next_back();
     path.map(PathBuf::from).ok_or_else(|| "the release cannot be built".into())
 }
 
