@@ -222,6 +222,8 @@ mod tests {
                 }
                 assert_eq!(ranges.len(), trials.len() as u64);
                 assert!(ranges.iter().flat_map(|r| r.start..r.end).eq(trials.iter().copied()));
+                let missing = (range.start..range.end).filter(|t| !trials.contains(t));
+                assert!(ranges.gaps(range).iter().flat_map(|r| r.start..r.end).eq(missing));
                 assert_eq!(ranges.contains(range), (range.start..range.end).all(|t| trials.contains(&t)));
                 let within = ranges.within(range).flat_map(|r| r.start..r.end);
                 assert!(within.eq(trials.range(range.start..range.end).copied()), "{ranges:?} within {range}");

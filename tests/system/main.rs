@@ -8,6 +8,7 @@ mod cases;
 mod chance;
 mod differing;
 mod extend;
+mod crowd;
 mod faults;
 mod kills;
 mod limits;

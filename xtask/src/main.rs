@@ -5,6 +5,7 @@ mod digits;
 mod fuzz;
 mod mutants;
 mod quantile_table;
+mod recovery;
 mod reliability;
 mod wire_bytes;
 
@@ -12,7 +13,8 @@ use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: cargo xtask quantile-table | digits DIR | sim [--seeds N] | \
                      kills [--signals N] [--seed S] | reliability [--signals N] [--stories N] [--only TEST] [--tally FILE] | \
-                     fuzz [--seconds N] [TARGET …] | mutants [--list | NAME …] | wire-bytes [DIMENSION …]";
+                     recovery [--trials N] [--binary PATH] | fuzz [--seconds N] [TARGET …] | \
+                     mutants [--list | NAME …] | wire-bytes [DIMENSION …]";
 
 fn main() -> ExitCode {
     let done = match std::env::args().nth(1).as_deref() {
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
         Some("sim") => sim(std::env::args().skip(2).collect()),
         Some("kills") => kills(std::env::args().skip(2).collect()),
         Some("reliability") => reliability::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("recovery") => recovery::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("fuzz") => fuzz::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("mutants") => mutants::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("wire-bytes") => wire_bytes::run(&std::env::args().skip(2).collect::<Vec<_>>()),
