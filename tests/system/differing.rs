@@ -79,6 +79,7 @@ async fn evaluate_twice(state: &Path, run: &str) -> (u64, u64) {
         process: 1,
         slots: 1,
         pipelines: pipelines.iter().map(|pipeline| describe::to_wire(pipeline.description())).collect(),
+        ..v1::Hello::default()
     }));
     let mut request = Request::new(UnboundedReceiverStream::new(said));
     request.metadata_mut().insert(SECRET_METADATA, access.secret.parse().unwrap());
