@@ -79,6 +79,14 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Measure this machine: noise made, noise made and applied, and candidates evaluated in a second, against its memory.
     Bench(BenchArgs),
+    /// Kill what a worker left running and remove its scratch folder, once standard input closes.
+    #[command(hide = true)]
+    Reap {
+        /// What marks the worker's programs.
+        token: String,
+        /// Its scratch folder.
+        scratch: PathBuf,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -240,6 +248,14 @@ pub(crate) struct WorkerArgs {
     #[arg(long, default_value = "10m", value_parser = parse_duration)]
     pub(crate) patience: Duration,
 
+    /// The folder that relative programs and `{here}` of `pipeline = "program"` mean.
+    #[arg(long, value_hint = ValueHint::DirPath, default_value = ".", env = "TUMBLE_HERE")]
+    pub(crate) here: PathBuf,
+
+    /// Where the working folders of failed trials of programs are kept; by default nowhere.
+    #[arg(long, value_hint = ValueHint::DirPath, env = "TUMBLE_KEEP_FAILED")]
+    pub(crate) keep_failed: Option<PathBuf>,
+
     /// Leave when standard input closes, so that a worker never outlives the process that started it.
     #[arg(long, hide = true)]
     pub(crate) leash: bool,
@@ -303,6 +319,10 @@ pub(crate) struct VerifyArgs {
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
 
+    /// The folder of the run file, for a run of your own program: relative programs and `{here}` mean it.
+    #[arg(long, value_hint = ValueHint::DirPath, default_value = ".", env = "TUMBLE_HERE")]
+    pub(crate) here: PathBuf,
+
     /// Which share of the trials, as `1%` or `0.01`; the same ones are taken each time.
     #[arg(long, default_value = "1%", value_parser = parse_share)]
     pub(crate) sample: f64,
@@ -313,6 +333,10 @@ pub(crate) struct ReplayArgs {
     /// The run's folder.
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
+
+    /// The folder of the run file, for a run of your own program: relative programs and `{here}` mean it.
+    #[arg(long, value_hint = ValueHint::DirPath, default_value = ".", env = "TUMBLE_HERE")]
+    pub(crate) here: PathBuf,
 
     /// Which trial: its number in the column `trial`.
     #[arg(long)]

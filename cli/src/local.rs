@@ -1,5 +1,6 @@
 //! The worker processes of `tumble run`: started, watched, started again when they die, told to leave.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -7,6 +8,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
+
+use tumble_worker::Surroundings;
 
 use crate::exit::Failure;
 
@@ -21,6 +24,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct LocalWorkers {
     children: Vec<(Child, Instant)>,
     memory: Option<u64>,
+    surroundings: Surroundings,
     access: PathBuf,
     log: PathBuf,
     infant_deaths: u32,
@@ -28,10 +32,17 @@ pub(crate) struct LocalWorkers {
 
 impl LocalWorkers {
     /// Starts so many, each with one slot.
-    pub(crate) fn start(count: u32, memory: Option<u64>, access: &Path, log: &Path) -> Result<LocalWorkers, Failure> {
+    pub(crate) fn start(
+        count: u32,
+        memory: Option<u64>,
+        surroundings: Surroundings,
+        access: &Path,
+        log: &Path,
+    ) -> Result<LocalWorkers, Failure> {
         let mut workers = LocalWorkers {
             children: Vec::new(),
             memory,
+            surroundings,
             access: access.to_owned(),
             log: log.to_owned(),
             infant_deaths: 0,
@@ -50,6 +61,9 @@ impl LocalWorkers {
             .args(["worker", "--slots", "1", "--patience", "10s", "--leash", "--access"])
             .arg(&self.access)
             .args(self.memory.iter().map(|bytes| format!("--memory={bytes}")))
+            .arg("--here")
+            .arg(&self.surroundings.here)
+            .args(self.surroundings.keep_in.iter().flat_map(|folder| [OsStr::new("--keep-failed"), folder.as_os_str()]))
             // The leash: our end closes when this process ends, however it ends, and the worker leaves.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

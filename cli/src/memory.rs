@@ -55,37 +55,12 @@ fn group_limit(cgroup: &str) -> Option<u64> {
 
 /// A number of bytes as people write it: `16G`, `512MiB`, `1000000`.
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is no amount of memory: write one as `16G`, `512MiB` or `1000000`");
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
-        "k" | "kb" => 1e3,
-        "m" | "mb" => 1e6,
-        "g" | "gb" => 1e9,
-        "t" | "tb" => 1e12,
-        "kib" => 1024.0,
-        "mib" => 1024.0 * 1024.0,
-        "gib" => 1024.0 * 1024.0 * 1024.0,
-        "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
-        _ => return Err(wrong()),
-    };
-    Ok((number * factor) as u64)
+    tumble_runfile::parse_bytes(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn amounts_of_memory_are_read_as_people_write_them() {
-        let read = ["16G", "1.5 GB", "512MiB", "1000", "2k", "0"].map(|text| parse(text).unwrap());
-        assert_eq!(read, [16_000_000_000, 1_500_000_000, 536_870_912, 1000, 2000, 0]);
-        for wrong in ["", "G", "-1", "16X", "1e400G", "NaN"] {
-            assert!(parse(wrong).unwrap_err().contains("no amount of memory"), "{wrong}");
-        }
-    }
 
     #[test]
     fn the_machine_and_its_groups_are_asked() {

@@ -34,7 +34,7 @@ pub(crate) fn show(folder: &Path, output: Output) -> Result<Exit, Failure> {
     let mut summary: Json = serde_json::from_str(&text)
         .map_err(|error| Failure::usage(format!("{} is not a summary: {error}", path.display())))?;
     summary["folder"] = Json::String(folder.display().to_string());
-    let understood = runfile::read(&folder.join("run.toml"), &[], Output { quiet: true, ..output })?;
+    let understood = runfile::read_recorded(&folder.join("run.toml"), &[], Output { quiet: true, ..output })?;
     let mut page = summary_text(&summary, folder);
     if !output.json {
         match plot_text(&understood, folder) {

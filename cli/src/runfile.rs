@@ -1,10 +1,11 @@
 //! Reads run files for the commands that take one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use tumble_domain::PipelineDescription;
+use tumble_domain::{Code, PipelineDescription};
 use tumble_pipelines::registry;
-use tumble_runfile::{Override, Understood};
+use tumble_runfile::{AskError, Asked, Override, Question, Understood};
+use tumble_worker::{Surroundings, program, python};
 
 use crate::exit::Failure;
 use crate::output::Output;
@@ -12,19 +13,78 @@ use crate::points;
 
 /// The built-in pipelines' descriptions.
 pub(crate) fn pipelines() -> Vec<PipelineDescription> {
-    registry::all().iter().map(|pipeline| pipeline.description().clone()).collect()
+    let built_in = registry::all().into_iter().map(|pipeline| pipeline.description().clone());
+    built_in.chain(tumble_runfile::open_pipelines()).collect()
 }
 
-/// Reads and checks a run file.
+/// Where programs of the user's own run, whose run file lies in `here`.
+pub(crate) fn surroundings(here: &Path, keep_in: Option<PathBuf>) -> Result<Surroundings, Failure> {
+    let absolute =
+        |path: &Path| std::path::absolute(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())));
+    // A worker whose own file cannot be found runs programs all the same; nobody tidies up after it if it is killed.
+    let reaper = std::env::current_exe().ok().map(|tumble| vec![tumble.into_os_string(), "reap".into()]);
+    Ok(Surroundings { here: absolute(here)?, keep_in: keep_in.map(|path| absolute(&path)).transpose()?, reaper })
+}
+
+/// The folder of a run file.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether this machine can run the program that the run names, if it names one; else why not.
+pub(crate) fn find_program(understood: &Understood, here: &Path) -> Result<(), String> {
+    let Some(Code::Program(program)) = &understood.spec.code else { return Ok(()) };
+    let here = std::path::absolute(here).map_err(|error| error.to_string())?;
+    program::find(program, &here).map(drop)
+}
+
+/// Reads and checks a run file whose workers may be elsewhere. A Python function is asked what it takes, if that can be done here.
 pub(crate) fn read(path: &Path, overrides: &[Override], output: Output) -> Result<Understood, Failure> {
+    read_asking(path, overrides, output, Some(&|question, here| ask(question, here, output)))
+}
+
+/// Reads and checks a run file whose workers are here: a Python function must be found here as well.
+pub(crate) fn read_here(path: &Path, overrides: &[Override], output: Output) -> Result<Understood, Failure> {
+    let asking = |question: &Question, here: &Path| {
+        ask(question, here, output).map_err(|error| AskError { elsewhere: false, ..error })
+    };
+    read_asking(path, overrides, output, Some(&asking))
+}
+
+/// Reads the canonical run file of a run, which says it all: nobody is asked anything.
+pub(crate) fn read_recorded(path: &Path, overrides: &[Override], output: Output) -> Result<Understood, Failure> {
+    read_asking(path, overrides, output, None)
+}
+
+fn ask(question: &Question, here: &Path, output: Output) -> Result<Asked, AskError> {
+    let here = std::path::absolute(here).map_err(|error| AskError { why: error.to_string(), elsewhere: false })?;
+    python::ask(question, &here, &|waited| {
+        output.note(format!("still importing the module of {} ({} s)", question.entry, waited.as_secs()));
+    })
+}
+
+/// Asks a function whose run file lies in this folder.
+type AskThere<'a> = &'a dyn Fn(&Question, &Path) -> Result<Asked, AskError>;
+
+fn read_asking(
+    path: &Path,
+    overrides: &[Override],
+    output: Output,
+    ask: Option<AskThere<'_>>,
+) -> Result<Understood, Failure> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("failed to read the run file {name}: {error}")))?;
     // The points of a list may stand in a file beside the run file.
     let folder = path.parent().unwrap_or(Path::new(""));
     let read_points = |file: &str| points::read(&folder.join(file));
-    let understood =
-        tumble_runfile::parse_with_points(&text, &name, overrides, &pipelines(), &read_points).map_err(problems)?;
+    let ask_there = ask.map(|ask| |question: &Question| ask(question, folder_of(path)));
+    let ask_there = ask_there.as_ref().map(|ask| ask as tumble_runfile::Ask<'_>);
+    let understood = tumble_runfile::parse_asking(&text, &name, overrides, &pipelines(), &read_points, ask_there)
+        .map_err(problems)?;
     for warning in &understood.warnings {
         output.note(format!("warning: {warning}"));
     }

@@ -252,9 +252,10 @@ impl v1::runs_server::Runs for RunsService {
         let submission = Submission {
             key: request.key,
             // What is recorded is canonical whatever the client sent, so the tables' bytes do not depend on the client.
-            run_toml: tumble_runfile::canonical(&understood.spec, &pipeline).into(),
+            run_toml: tumble_runfile::canonical(&understood.spec, &understood.inner).into(),
             spec: Arc::new(understood.spec),
-            pipeline: Arc::new(pipeline),
+            // As it was understood here: of the user's own code the run file says more than a client may have sent.
+            pipeline: Arc::new(understood.inner),
             folder: self.folders.of(&run),
             run,
         };

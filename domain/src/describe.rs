@@ -166,6 +166,17 @@ pub struct PipelineDescription {
 }
 
 impl PipelineDescription {
+    /// Whether it is the description of code of the user's own before a run file was read: what such a pipeline takes and
+    /// gives, the run file says. A worker announces it so, and the description of a run has its name and version.
+    pub fn is_open(&self) -> bool {
+        self.metrics.is_empty()
+    }
+
+    /// Whether a worker that announces this can evaluate a run that was checked against `other`.
+    pub fn covers(&self, other: &PipelineDescription) -> bool {
+        self == other || (self.is_open() && (&self.name, self.version) == (&other.name, other.version))
+    }
+
     /// The position of a parameter.
     pub fn parameter_index(&self, name: &str) -> Option<usize> {
         self.parameters.iter().position(|p| p.name == name)

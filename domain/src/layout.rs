@@ -199,6 +199,7 @@ mod tests {
             stop: StopRule { objective: None, evaluations },
         };
         let spec = RunSpec {
+            code: None,
             name: String::new(),
             pipeline: String::new(),
             seed: Seed(7),

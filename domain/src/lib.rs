@@ -2,6 +2,7 @@
 //!
 //! This room uses the standard library alone and knows no file, socket or clock, so every other room may use it.
 
+pub mod code;
 pub mod describe;
 pub mod layout;
 pub mod nearest;
@@ -12,6 +13,7 @@ pub mod seed;
 pub mod spec;
 pub mod value;
 
+pub use code::{Code, Program, Python};
 pub use describe::{
     Direction, Extent, Genome, GenomeLength, Metric, Objective, Parameter, PipelineDescription, Shape, Tensor,
 };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::code::Code;
 use crate::describe::Objective;
 use crate::seed::Seed;
 use crate::value::Value;
@@ -13,6 +14,8 @@ pub struct RunSpec {
     pub name: String,
     /// Which pipeline evaluates.
     pub pipeline: String,
+    /// The user's own code that evaluates; `None` for a pipeline that workers have built in.
+    pub code: Option<Code>,
     /// The root of all randomness.
     pub seed: Seed,
     /// Trials for each candidate, each under its own seed; at least 1.

@@ -16,5 +16,5 @@ pub mod tiny_networks;
 pub mod trace;
 
 pub use nested::{NestedError, NestedEvolution};
-pub use pipeline::{Evaluator, Pipeline, Trial, Watch};
+pub use pipeline::{BatchEvaluator, BatchResults, Evaluator, Pipeline, Trial, Watch};
 pub use trace::Trace;

@@ -5,8 +5,8 @@
 //! [`PipelineDescription::nested`].
 
 use tumble_domain::{
-    AxisTarget, Direction, Evolve, Failure, Fitness, Objective, OnFailure, PipelineDescription, Seed, Start, Value,
-    fitness_of,
+    AxisTarget, Direction, Evolve, Failure, Fitness, Objective, OnFailure, PipelineDescription, Seed, Start,
+    TrialAddress, Value, fitness_of,
 };
 use tumble_search::{Problem, Proposal, Space, strategies};
 
@@ -22,6 +22,8 @@ pub struct NestedEvolution {
     objective: usize,
     direction: Direction,
     on_failure: OnFailure,
+    /// The trial that it is, and its replicate.
+    place: (u64, u32),
 }
 
 /// Why a pipeline can't be evolved inside a trial.
@@ -63,7 +65,18 @@ impl NestedEvolution {
             objective: metric,
             direction: objective.direction,
             on_failure,
+            place: (0, 0),
         })
+    }
+
+    /// As [`Evaluator::place`], of the trial that the whole evolution is.
+    pub fn place(&mut self, trial: u64, at: TrialAddress) {
+        self.place = (trial, at.replicate);
+    }
+
+    /// As [`Evaluator::refusal`].
+    pub fn refusal(&mut self) -> Option<String> {
+        self.evaluator.refusal()
     }
 
     /// Runs one evolution and writes the metrics of [`PipelineDescription::nested`]: `best`, `evaluations`,
@@ -123,6 +136,9 @@ impl NestedEvolution {
             let proposal = strategy.ask();
             let mut fitness = Vec::with_capacity(strategy.population() as usize);
             for candidate in 0..strategy.population() {
+                let (trial, replicate) = self.place;
+                let (generation, candidate_index) = (strategy.generation(), u64::from(candidate));
+                self.evaluator.place(trial, TrialAddress { generation, candidate: candidate_index, replicate });
                 let inner = evolve.trial_seeds.seed(seed, strategy.generation(), u64::from(candidate), 0);
                 let trial = |genome, settings| Trial { genome, settings, seed: inner, watch };
                 let scored = match &space {

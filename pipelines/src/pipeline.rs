@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tumble_domain::{Failure, PipelineDescription, Seed, Value};
+use tumble_domain::{Failure, PipelineDescription, RunSpec, Seed, TrialAddress, Value};
 use tumble_search::Proposal;
 
 use crate::trace::Trace;
@@ -30,10 +30,24 @@ pub trait Pipeline: Send + Sync {
     fn traces(&self) -> &'static [(&'static str, &'static str)] {
         &[]
     }
+
+    /// The pipeline of one run, where the run file says what it takes and gives: `description` is what follows from it. The
+    /// reason why this worker cannot evaluate the run is for a person. `None`, which is the default, for a pipeline that is
+    /// the same in all runs.
+    fn bound(&self, run: &RunSpec, description: &PipelineDescription) -> Option<Result<Arc<dyn Pipeline>, String>> {
+        let _ = (run, description);
+        None
+    }
 }
 
 /// The code that scores.
 pub trait Evaluator: Send {
+    /// Is told where the next trial stands, before it is evaluated: its index in the run and its address. Inside a nested
+    /// evolution, generation and candidate are those of the evolution. Code of the user's own is told of it.
+    fn place(&mut self, trial: u64, at: TrialAddress) {
+        let _ = (trial, at);
+    }
+
     /// Scores one trial: writes one number for each metric of the description, in its order.
     ///
     /// The numbers depend on `trial.genome`, `trial.settings` and `trial.seed` alone. Long evaluations call
@@ -67,6 +81,39 @@ pub trait Evaluator: Send {
         let _ = (trial, metrics, trace);
         None
     }
+
+    /// The same evaluator for many trials at once, if that is how it is to be asked.
+    fn batch(&mut self) -> Option<&mut dyn BatchEvaluator> {
+        None
+    }
+
+    /// Why this worker cannot evaluate the run after all, if a trial was [interrupted](Failure::Interrupted) for that. It is
+    /// told once, and no trial's fault.
+    fn refusal(&mut self) -> Option<String> {
+        None
+    }
+}
+
+/// An evaluator for which one trial alone is too little to be worth asking, such as one in another process.
+pub trait BatchEvaluator {
+    /// How many trials it would have next, at least 1.
+    fn wanted(&self) -> usize;
+
+    /// Takes one more trial; its watch is not looked at.
+    fn add(&mut self, trial: &Trial<'_>);
+
+    /// Scores the trials that were added since the last time, in their order, each as [`Evaluator::evaluate`] would and with its
+    /// metrics behind those of the others. `timeout` is each trial's own. Fewer results than trials: it was interrupted.
+    fn evaluate(&mut self, watch: &Watch, timeout: Option<Duration>) -> BatchResults;
+}
+
+/// What came of a batch.
+#[derive(Debug, Default)]
+pub struct BatchResults {
+    /// How each trial ended, from the first on.
+    pub results: Vec<Result<(), Failure>>,
+    /// The metrics of each of them, NaN where it failed.
+    pub metrics: Vec<f64>,
 }
 
 /// One trial, as an evaluator sees it.

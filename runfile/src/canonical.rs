@@ -2,15 +2,18 @@
 
 use std::fmt::Write;
 
+use tumble_domain::code::ResultPlace;
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Condition, Evolve, PipelineDescription, Plan, RunSpec, Start, Stopping, StoppingRule,
-    Sweep, Value,
+    Axis, AxisTarget, AxisValues, Code, Condition, Evolve, PipelineDescription, Plan, Program, Python, RunSpec, Start,
+    Stopping, StoppingRule, Sweep, Value,
 };
 use tumble_search::strategies;
 
+use crate::bytes::format_bytes;
 use crate::duration::format_duration;
+use crate::program::FILE;
 use crate::wording::number_list;
-use crate::words::{CRITERIA, ON_FAILURE, RULES, TRIAL_SEEDS, word_for};
+use crate::words::{CRITERIA, ON_FAILURE, RULES, STDIN, TRIAL_SEEDS, word_for};
 
 /// Writes a run as a run file in which every default stands; the same run always gives the same bytes, and reading them
 /// back gives the same run. What a formula decides stands as a comment.
@@ -23,6 +26,12 @@ pub fn canonical(spec: &RunSpec, description: &PipelineDescription) -> String {
     out.key("seed", spec.seed.0);
     out.key("replicates", spec.replicates);
     out.key("objective", Value::text(&spec.objective.as_written()));
+    if let Some(Code::Program(program)) = &spec.code {
+        program_section(program, &mut out);
+    }
+    if let Some(Code::Python(python)) = &spec.code {
+        python_section(python, &mut out);
+    }
     // An axis that is there at some points only leaves the others to its section.
     let always: Vec<Axis> = spec.plan.sweep().map_or(Vec::new(), |sweep| {
         let is_conditional = |position| sweep.conditions.iter().any(|condition| condition.axis == position);
@@ -59,6 +68,42 @@ pub fn canonical(spec: &RunSpec, description: &PipelineDescription) -> String {
     out.key("attempts", spec.limits.attempts);
     out.key("on_failure", Value::text(word_for(spec.limits.on_failure, &ON_FAILURE)));
     out.0
+}
+
+fn program_section(program: &Program, out: &mut Text) {
+    let texts = |texts: &[String]| Value::List(texts.iter().map(|text| Value::text(text)).collect());
+    out.section("program");
+    out.key("command", texts(&program.command));
+    out.key("metrics", texts(&program.metrics));
+    let result = match &program.result {
+        ResultPlace::Stdout => "stdout".to_owned(),
+        ResultPlace::File(name) => format!("{FILE}{name}"),
+    };
+    out.key("result", Value::text(&result));
+    out.key("stdin", Value::text(word_for(program.stdin, &STDIN)));
+    if let Some(bytes) = program.memory {
+        out.key("memory", Value::text(&format_bytes(bytes)));
+    }
+    out.key("keep", program.keep);
+    if !program.environment.is_empty() {
+        out.section("program.environment");
+        for (name, text) in &program.environment {
+            out.key(name, Value::text(text));
+        }
+    }
+}
+
+fn python_section(python: &Python, out: &mut Text) {
+    out.section("python");
+    out.key("entry", Value::text(&python.entry));
+    if let Some(interpreter) = &python.interpreter {
+        out.key("interpreter", Value::text(interpreter));
+    }
+    out.key("metrics", Value::List(python.metrics.iter().map(|metric| Value::text(metric)).collect()));
+    out.key("batch", python.batch);
+    if let Some(length) = python.genome {
+        out.key("genome", length);
+    }
 }
 
 fn evolve_section(evolve: &Evolve, axes: &[Axis], out: &mut Text) {

@@ -32,7 +32,7 @@ const fn key(
 
 /// The keys, in the order in which a run file is written back. The parameters of the pipeline stand in `[config]`, those
 /// of the strategy in `[evolve]` beside these.
-pub const KEYS: [Key; 32] = [
+pub const KEYS: [Key; 46] = [
     key("", "name", "text of a-z, 0-9 and -", "the pipeline's name", "Becomes part of the run's folder."),
     key("", "pipeline", "text", "none: it must be there", "Which pipeline evaluates."),
     key("", "seed", "integer", "0", "The root of all randomness."),
@@ -44,10 +44,54 @@ pub const KEYS: [Key; 32] = [
         "the pipeline's own",
         "The metric that steers: larger is better, or smaller after a `-`.",
     ),
+    key("", "program", "section", "none", "The command line that evaluates a trial: for `pipeline = \"program\"`."),
+    key("", "python", "section", "none", "The function that evaluates: for `pipeline = \"python\"`."),
     key("", "config", "section", "every default", "Fixed settings of the pipeline."),
     key("", "evolve", "section", "no evolution", "A strategy proposes a population, generation after generation."),
     key("", "sweep", "section", "no sweep", "A design lays out all candidates at once."),
     key("", "limits", "section", "every default", "What bounds the run."),
+    key(
+        "program",
+        "command",
+        "list of texts",
+        "none: it must be there",
+        "The program and its arguments, with placeholders such as `{load}` and `{seed}`; no shell is involved.",
+    ),
+    key("program", "metrics", "list of texts", "none: it must be there", "The numbers that the program gives back."),
+    key(
+        "program",
+        "result",
+        "stdout or file:NAME",
+        "stdout",
+        "Where its last line of JSON stands: on standard output, or in a file of its working folder.",
+    ),
+    key("program", "stdin", "none or json", "none", "With `json` the program reads the trial as one JSON object."),
+    key("program", "environment", "section", "none", "Variables beside those of the worker; placeholders are filled."),
+    key("program", "memory", "text such as 2GiB", "no limit", "The most memory that the program may ask for."),
+    key("program", "keep", "integer to 1000", "10", "How many working folders of failed trials are kept."),
+    key(
+        "python",
+        "entry",
+        "text",
+        "none: it must be there",
+        "The function: `model.py:evaluate`, relative to the run file, or `package.module:function`.",
+    ),
+    key(
+        "python",
+        "interpreter",
+        "path or name",
+        "TUMBLE_PYTHON, else python3",
+        "Which Python runs it: a path such as that of a virtual environment, or a name that PATH has.",
+    ),
+    key(
+        "python",
+        "metrics",
+        "list of texts",
+        "what the function says of itself",
+        "The numbers that the function gives back.",
+    ),
+    key("python", "batch", "boolean", "false", "The function takes many trials at once, each parameter as an array."),
+    key("python", "genome", "integer", "none", "The length of the vector that the function takes as `genome`."),
     key("evolve", "strategy", "text", "none: it must be there", "How the next population is proposed."),
     key("evolve", "population", "integer", "the strategy's formula", "Candidates in a generation."),
     key("evolve", "generations", "integer", "1000", "The most generations."),

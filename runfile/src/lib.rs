@@ -2,11 +2,12 @@
 //!
 //! The way of a file: [`parse`] reads the text into a tree of values with their places (`tree`), lays the points of a file
 //! into it (`points`), types it (`typed`), finds out what it means (`meant`, `evolve`, `axes`, `conditions`, `sweep`, `stopping`), and
-//! gives either the run or every problem at once.
+//! gives either the run or every problem at once. A run of the user's own code says itself what it takes and gives (`program`).
 //! [`canonical`] writes a run back, and [`summary`] says how large it is. This room knows pipelines by their
 //! descriptions alone: the caller passes those it has.
 
 mod axes;
+mod bytes;
 mod canonical;
 mod conditions;
 mod duration;
@@ -15,6 +16,8 @@ mod keys;
 mod meant;
 mod points;
 mod problem;
+mod program;
+mod python;
 mod settings;
 mod shape;
 mod stopping;
@@ -26,12 +29,15 @@ mod words;
 
 use tumble_domain::{PipelineDescription, RunSpec};
 
+pub use bytes::{BytesError, parse_bytes};
 pub use canonical::canonical;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use keys::{KEYS, Key};
 pub use meant::RESERVED_COLUMNS;
 pub use points::{POINTS_BYTES_MAX, Points, ReadPoints};
 pub use problem::{Place, Problem, Problems};
+pub use program::open_pipelines;
+pub use python::{Ask, AskError, Asked, AskedDefault, AskedParameter, Question};
 pub use shape::{Branch, Column, ColumnKind, Rung, Shape, summary};
 
 use problem::Notes;
@@ -84,9 +90,25 @@ pub fn parse_with_points(
     pipelines: &[PipelineDescription],
     read: ReadPoints<'_>,
 ) -> Result<Understood, Problems> {
+    parse_asking(text, file_name, overrides, pipelines, read, None)
+}
+
+/// As [`parse_with_points`], of a run file that may name a Python function, which `ask` asks what it takes and gives. In the run
+/// that is understood its defaults and its metrics are written, so that its canonical text needs no interpreter.
+pub fn parse_asking(
+    text: &str,
+    file_name: &str,
+    overrides: &[Override],
+    pipelines: &[PipelineDescription],
+    read: ReadPoints<'_>,
+    ask: Option<Ask<'_>>,
+) -> Result<Understood, Problems> {
     let mut notes = Notes::new(text, file_name, overrides);
     let understood = tree::read(text, overrides, &mut notes).and_then(|mut root| {
         points::lay_in(&mut root, read, &mut notes);
+        if let Some(ask) = ask {
+            python::lay_in(&mut root, ask, &mut notes);
+        }
         if !notes.is_clean() {
             return None;
         }

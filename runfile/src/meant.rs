@@ -13,6 +13,8 @@ use crate::conditions::{self, Earlier};
 use crate::evolve::{self, Strategies};
 use crate::keys;
 use crate::problem::{At, Notes};
+use crate::program::{self, open_pipelines};
+use crate::python;
 use crate::settings::checked;
 use crate::stopping;
 use crate::sweep;
@@ -33,7 +35,11 @@ pub(crate) fn understand(
     notes: &mut Notes<'_>,
 ) -> Option<Understood> {
     let all = strategies::all();
-    let pipeline = pipeline(typed, pipelines, notes);
+    let own = program::of(typed, notes).or_else(|| python::of(typed, notes));
+    let pipeline = match &own {
+        Some(own) => own.description.as_ref(),
+        None => pipeline(typed, pipelines, notes),
+    };
     unknown_keys(typed, pipeline, all, notes);
     let name = name(typed, pipeline, notes);
     let objective = objective(typed, pipeline, notes);
@@ -101,6 +107,7 @@ pub(crate) fn understand(
     let spec = RunSpec {
         name: name?,
         pipeline: pipeline.name.clone(),
+        code: own.as_ref().and_then(|own| own.code.clone()),
         seed: Seed(typed.seed.value().copied().unwrap_or(0)),
         replicates: typed.replicates.value().copied().unwrap_or(1),
         objective: objective.clone(),
@@ -123,7 +130,10 @@ fn pipeline<'p>(
     pipelines: &'p [PipelineDescription],
     notes: &mut Notes<'_>,
 ) -> Option<&'p PipelineDescription> {
-    let names: Vec<&str> = pipelines.iter().map(|p| p.name.as_str()).collect();
+    let open = open_pipelines();
+    let is_given = |name: &str| pipelines.iter().any(|p| p.name == name);
+    let open = open.iter().map(|p| p.name.as_str()).filter(|name| !is_given(name));
+    let names: Vec<&str> = pipelines.iter().map(|p| p.name.as_str()).chain(open).collect();
     match &typed.pipeline {
         Given::Absent => {
             notes.report(&At::Nowhere, "pipeline", "missing `pipeline`", one_of(&names));

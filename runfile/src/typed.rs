@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use tumble_domain::Value;
 use tumble_search::strategies::POPULATION_MAX;
 
 use crate::duration::parse_duration;
 use crate::keys;
 use crate::problem::{At, Notes};
+use crate::program::KEEP_MAX;
+use crate::python::GENOME_MAX;
 use crate::tree::{Entry, Item, Node, Table};
 
 /// What a key holds.
@@ -34,12 +37,34 @@ pub(crate) struct Typed<'t> {
     pub(crate) seed: Given<u64>,
     pub(crate) replicates: Given<u32>,
     pub(crate) objective: Given<String>,
+    pub(crate) program: Given<TypedProgram<'t>>,
+    pub(crate) python: Given<TypedPython>,
     pub(crate) config: Given<&'t Table>,
     pub(crate) evolve: Given<TypedEvolve<'t>>,
     pub(crate) sweep: Given<TypedSweep<'t>>,
     pub(crate) limits: TypedLimits,
     /// Keys that no section of theirs knows; what they should have been depends on the pipeline.
     pub(crate) unknown: Vec<(&'static str, &'t Entry)>,
+}
+
+/// The `[program]` section, typed.
+pub(crate) struct TypedProgram<'t> {
+    pub(crate) command: Given<Vec<Written<String>>>,
+    pub(crate) metrics: Given<Vec<Written<String>>>,
+    pub(crate) result: Given<String>,
+    pub(crate) stdin: Given<String>,
+    pub(crate) environment: Given<&'t Table>,
+    pub(crate) memory: Given<String>,
+    pub(crate) keep: Given<u64>,
+}
+
+/// The `[python]` section, typed.
+pub(crate) struct TypedPython {
+    pub(crate) entry: Given<String>,
+    pub(crate) interpreter: Given<String>,
+    pub(crate) metrics: Given<Vec<Written<String>>>,
+    pub(crate) batch: Given<bool>,
+    pub(crate) genome: Given<u64>,
 }
 
 /// The `[evolve]` section, typed.
@@ -145,6 +170,8 @@ impl<'t> Typed<'t> {
             seed: top.whole("seed", 0, u64::MAX, notes),
             replicates: top.count("replicates", notes),
             objective: top.text("objective", notes),
+            program: top.section("program", notes).and_then(|_, t| Some(TypedProgram::of(t, notes, &mut unknown))),
+            python: top.section("python", notes).and_then(|_, t| Some(TypedPython::of(t, notes, &mut unknown))),
             config: top.section("config", notes),
             evolve: top.section("evolve", notes).and_then(|_, t| Some(TypedEvolve::of(t, notes, &mut unknown))),
             sweep: top.section("sweep", notes).and_then(|_, t| Some(TypedSweep::of(t, notes, &mut unknown))),
@@ -155,6 +182,53 @@ impl<'t> Typed<'t> {
                 on_failure: limits.text("on_failure", notes),
             },
             unknown,
+        }
+    }
+}
+
+impl<'t> TypedProgram<'t> {
+    fn of(table: &'t Table, notes: &mut Notes<'_>, unknown: &mut Vec<(&'static str, &'t Entry)>) -> TypedProgram<'t> {
+        let program = Section { path: "program", table: Some(table) };
+        program.unknown_into(unknown);
+        // A command line as a shell would take it, as the list that it would be.
+        let as_list = match program.entry("command").map(|e| &e.node.item) {
+            Some(Item::Text(text)) => {
+                let words = text.split_whitespace().map(|word| Value::text(word.trim_matches(['"', '\''])));
+                format!("write `command = {}`: no shell is involved", Value::List(words.collect()))
+            }
+            _ => "for example `command = [\"./simulate\", \"--seed\", \"{seed}\"]`".to_owned(),
+        };
+        TypedProgram {
+            command: program.texts("command", &as_list, notes),
+            metrics: program.texts("metrics", "for example `metrics = [\"energy\"]`", notes),
+            result: program.text("result", notes),
+            stdin: program.text("stdin", notes),
+            environment: program.section("environment", notes),
+            memory: program.text("memory", notes),
+            keep: program.whole("keep", 0, KEEP_MAX, notes),
+        }
+    }
+}
+
+impl TypedPython {
+    fn of<'t>(table: &'t Table, notes: &mut Notes<'_>, unknown: &mut Vec<(&'static str, &'t Entry)>) -> TypedPython {
+        let python = Section { path: "python", table: Some(table) };
+        python.unknown_into(unknown);
+        TypedPython {
+            entry: python.text("entry", notes),
+            interpreter: python.text("interpreter", notes),
+            metrics: python.texts("metrics", "for example `metrics = [\"energy\"]`", notes),
+            batch: python.read(
+                "batch",
+                notes,
+                "boolean",
+                "write `batch = true` or `batch = false`",
+                |item| match item {
+                    Item::Boolean(b) => Some(*b),
+                    _ => None,
+                },
+            ),
+            genome: python.whole("genome", 1, GENOME_MAX, notes),
         }
     }
 }
@@ -310,6 +384,20 @@ impl<'t> Section<'t> {
                 .iter()
                 .map(|node| match node.item {
                     Item::Integer(i) => i64::try_from(i).ok().map(|value| Written { at: node.at.clone(), value }),
+                    _ => None,
+                })
+                .collect(),
+            _ => None,
+        })
+    }
+
+    /// A list of texts, each with its place.
+    fn texts(&self, name: &str, fix: &str, notes: &mut Notes<'_>) -> Given<Vec<Written<String>>> {
+        self.read(name, notes, "list of texts", fix, |item| match item {
+            Item::List(items) => items
+                .iter()
+                .map(|node| match &node.item {
+                    Item::Text(text) => Some(Written { at: node.at.clone(), value: text.clone() }),
                     _ => None,
                 })
                 .collect(),

@@ -1,5 +1,6 @@
 //! Words with one meaning each, as run files write them.
 
+use tumble_domain::code::Stdin;
 use tumble_domain::{Criterion, OnFailure, StoppingRule, TrialSeeds};
 
 use crate::problem::Notes;
@@ -13,6 +14,9 @@ pub(crate) const TRIAL_SEEDS: [(&str, TrialSeeds); 3] =
 /// `limits.on_failure`.
 pub(crate) const ON_FAILURE: [(&str, OnFailure); 3] =
     [("worst", OnFailure::Worst), ("drop", OnFailure::Drop), ("abort", OnFailure::Abort)];
+
+/// `program.stdin`.
+pub(crate) const STDIN: [(&str, Stdin); 2] = [("none", Stdin::Nothing), ("json", Stdin::Json)];
 
 /// `sweep.criterion`.
 pub(crate) const CRITERIA: [(&str, Criterion); 1] = [("maximin", Criterion::Maximin)];

@@ -182,6 +182,7 @@ fn attempts(layout: &Layout) -> impl Iterator<Item = AttemptRow> {
 
 fn spec(name: &str, plan: Plan) -> RunSpec {
     RunSpec {
+        code: None,
         name: name.to_owned(),
         pipeline: "none".to_owned(),
         seed: Seed(7),

@@ -49,6 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn part() -> TrialsPart {
     let points = PART_ROWS_MAX * 64;
     let spec = RunSpec {
+        code: None,
         name: "throughput".to_owned(),
         pipeline: "none".to_owned(),
         seed: Seed(7),

@@ -436,7 +436,7 @@ impl World {
         if wrong_numbers {
             outcomes.values.iter_mut().for_each(|value| *value += 1.0);
         }
-        let piece = Piece { range, outcomes, evaluate_ms, last };
+        let piece = Piece { range, outcomes, evaluate_ms, last, refused: None };
         *front = end;
         if last {
             *busy = None;

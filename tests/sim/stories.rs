@@ -378,7 +378,7 @@ fn a_grant_that_its_generation_has_overtaken_is_handed_back() {
     assert!(worker.handle(grant(3, 1, 12)).is_empty());
 
     let range = TrialRange::new(0, 2);
-    let piece = Piece { range, outcomes: Outcomes::default(), evaluate_ms: 1.0, last: true };
+    let piece = Piece { range, outcomes: Outcomes::default(), evaluate_ms: 1.0, last: true, refused: None };
     let actions = worker.handle(Event::Evaluated { slot: 0, piece });
     match &actions[..] {
         [

@@ -15,6 +15,8 @@ mod memory;
 mod mistakes;
 mod network;
 mod ownership;
+mod program;
+mod python;
 mod safety;
 mod shown;
 mod stopping;

@@ -312,7 +312,9 @@ pub(crate) fn standing(state: &Path, run: &str) -> Option<Json> {
         return None;
     }
     let words = ["status", run, "--output", "json", "--quiet", "--access"].map(OsStr::new);
-    let said = run_in(state, words.into_iter().chain([access.as_os_str()]));
+    // Not in the state folder, which goes when its run is complete.
+    let beside = state.parent().expect("it lies in a folder of ours");
+    let said = run_in(beside, words.into_iter().chain([access.as_os_str()]));
     (said.code == Some(0)).then(|| said.json())
 }
 

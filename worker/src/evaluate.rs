@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tumble_domain::outcome::ERROR_BYTES_MAX;
-use tumble_domain::{AxisTarget, Failure, Outcomes, Plan, Seed, Status, TrialError, TrialRange, Value};
+use tumble_domain::{AxisTarget, Failure, Outcomes, Plan, Seed, Status, TrialAddress, TrialError, TrialRange, Value};
 use tumble_pipelines::{Evaluator, NestedEvolution, Trace, Trial, Watch};
 use tumble_search::Proposal;
 
@@ -26,6 +26,22 @@ pub struct Slot {
 enum Bound {
     Plain(Box<dyn Evaluator>),
     Nested(Box<NestedEvolution>),
+}
+
+impl Bound {
+    fn place(&mut self, trial: u64, at: TrialAddress) {
+        match self {
+            Bound::Plain(evaluator) => evaluator.place(trial, at),
+            Bound::Nested(nested) => nested.place(trial, at),
+        }
+    }
+
+    fn refusal(&mut self) -> Option<String> {
+        match self {
+            Bound::Plain(evaluator) => evaluator.refusal(),
+            Bound::Nested(nested) => nested.refusal(),
+        }
+    }
 }
 
 impl Slot {
@@ -49,6 +65,51 @@ impl Slot {
         let watch = Watch::new(job.abandon.clone(), job.run.spec.limits.timeout);
         let timeout = job.run.spec.limits.timeout;
         let mut clock = Stride::new();
+        if let Ok(Bound::Plain(evaluator)) = &mut bound
+            && let Some(batches) = evaluator.batch()
+        {
+            let reported = candidate.reported.len();
+            let mut next = job.grant.range.start;
+            while next < job.grant.range.end {
+                let end = job.grant.range.end.min(next.saturating_add(batches.wanted() as u64));
+                let mut given = Vec::new();
+                for trial in next..end {
+                    let address = job.address(trial);
+                    candidate.set(job, address.candidate);
+                    candidate.make(job);
+                    given.extend_from_slice(&candidate.reported);
+                    let seed = candidate.seed(job, address);
+                    batches.add(&Trial {
+                        genome: &candidate.genome,
+                        settings: &candidate.settings,
+                        seed,
+                        watch: &watch,
+                    });
+                }
+                let came = batches.evaluate(&watch, timeout);
+                let scores = job.run.metrics - reported;
+                for (i, result) in came.results.iter().enumerate() {
+                    let given = &given[i * reported..(i + 1) * reported];
+                    metrics[..reported].copy_from_slice(given);
+                    metrics[reported..].copy_from_slice(&came.metrics[i * scores..(i + 1) * scores]);
+                    columns.push_result(result.clone(), given, &metrics);
+                }
+                let is_whole = next + came.results.len() as u64 == end;
+                next = end;
+                if !is_whole || job.abandon.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                if clock.strikes_now() && next < job.grant.range.end {
+                    report(columns.take(clock.restart_ms(), false));
+                }
+            }
+            let refused = evaluator.refusal();
+            report(Piece { refused, ..columns.take(clock.restart_ms(), true) });
+            if let Ok(bound) = bound {
+                self.keep(&job.run, bound);
+            }
+            return;
+        }
         for trial in job.grant.range.start..job.grant.range.end {
             let address = job.address(trial);
             candidate.set(job, address.candidate);
@@ -56,25 +117,22 @@ impl Slot {
             let (given, scores) = metrics.split_at_mut(candidate.reported.len());
             given.copy_from_slice(&candidate.reported);
             scores.fill(f64::NAN);
-            let seed = match candidate.rung_point {
-                Some(point) => job.run.layout.rung_seed(point, address.replicate),
-                None => job.run.layout.trial_seed(address),
-            };
+            let seed = candidate.seed(job, address);
             // A deadline is the trial's own; without one the watch is the same for all.
             let own = timeout.map(|t| Watch::new(job.abandon.clone(), Some(t)));
             let watch = own.as_ref().unwrap_or(&watch);
+            if let Ok(bound) = &mut bound {
+                bound.place(
+                    trial,
+                    TrialAddress { candidate: candidate.rung_point.unwrap_or(address.candidate), ..address },
+                );
+            }
             let result = bound
                 .as_mut()
                 .map_err(|reason| Failure::Failed(reason.clone()))
                 .and_then(|bound| evaluate_one(bound, job, &mut candidate, seed, watch, scores, trace.as_deref_mut()));
-            match result {
-                Err(Failure::Interrupted) => break,
-                Err(Failure::TimedOut) => {
-                    let message = "the trial outlasted limits.timeout";
-                    columns.push_failure(Status::TimedOut, &candidate.reported, message);
-                }
-                Err(Failure::Failed(message)) => columns.push_failure(Status::Failed, &candidate.reported, &message),
-                Ok(()) => columns.push(&metrics),
+            if !columns.push_result(result, &candidate.reported, &metrics) {
+                break;
             }
             if clock.strikes() && trial + 1 < job.grant.range.end {
                 report(columns.take(clock.restart_ms(), false));
@@ -84,7 +142,8 @@ impl Slot {
                 break;
             }
         }
-        report(columns.take(clock.restart_ms(), true));
+        let refused = bound.as_mut().ok().and_then(Bound::refusal);
+        report(Piece { refused, ..columns.take(clock.restart_ms(), true) });
         if let Ok(bound) = bound {
             self.keep(&job.run, bound);
         }
@@ -191,6 +250,14 @@ impl CandidateBuffer {
         Some((job.proposal.as_deref().filter(|_| is_vector)?, self.at? as u32))
     }
 
+    /// The seed of a trial of the candidate at hand.
+    fn seed(&self, job: &Job, address: TrialAddress) -> Seed {
+        match self.rung_point {
+            Some(point) => job.run.layout.rung_seed(point, address.replicate),
+            None => job.run.layout.trial_seed(address),
+        }
+    }
+
     /// Makes the vector of a proposal's candidate, if it is not there.
     fn make(&mut self, job: &Job) {
         let Some((proposal, index)) = self.proposed(job).filter(|_| self.made != self.at) else { return };
@@ -269,6 +336,19 @@ impl Columns {
         Columns { start, metrics, rows: Vec::new(), statuses: Vec::new(), errors: Vec::new() }
     }
 
+    /// Takes how a trial ended; `false` if it did not end, for it was interrupted.
+    fn push_result(&mut self, result: Result<(), Failure>, reported: &[f64], metrics: &[f64]) -> bool {
+        match result {
+            Err(Failure::Interrupted) => return false,
+            Err(Failure::TimedOut) => {
+                self.push_failure(Status::TimedOut, reported, "the trial outlasted limits.timeout");
+            }
+            Err(Failure::Failed(message)) => self.push_failure(Status::Failed, reported, &message),
+            Ok(()) => self.push(metrics),
+        }
+        true
+    }
+
     fn push(&mut self, metrics: &[f64]) {
         self.rows.extend_from_slice(metrics);
         self.statuses.push(Status::Scored);
@@ -305,6 +385,7 @@ impl Columns {
             },
             evaluate_ms,
             last,
+            refused: None,
         }
     }
 }
@@ -337,6 +418,11 @@ impl Stride {
         }
         self.looked = now;
         now - self.started >= REPORT_EVERY
+    }
+
+    /// The same for what takes long enough that the clock costs nothing.
+    fn strikes_now(&self) -> bool {
+        self.started.elapsed() >= REPORT_EVERY
     }
 
     fn restart_ms(&mut self) -> f64 {

@@ -9,7 +9,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tumble_domain::TrialRange;
-use tumble_pipelines::{Pipeline, registry};
+use tumble_pipelines::Pipeline;
 use tumble_proto::access::{Access, SECRET_METADATA};
 use tumble_proto::v1::workers_client::WorkersClient;
 use tumble_proto::{MESSAGE_BYTES_MAX, describe, outcomes, v1};
@@ -27,6 +27,8 @@ pub struct Config {
     pub slots: usize,
     /// What a run's strategy may need, in bytes.
     pub memory_bytes_max: u64,
+    /// Where the user's own programs run.
+    pub surroundings: crate::Surroundings,
     /// How long it goes on trying to reach a coordinator that does not answer.
     pub patience: Duration,
 }
@@ -80,7 +82,7 @@ pub async fn run(config: Config, leave: impl Future<Output = ()>) -> Result<Ende
         .http2_keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20))
         .tcp_nodelay(true);
-    let pipelines: Vec<Arc<dyn Pipeline>> = registry::all().into_iter().map(Arc::from).collect();
+    let pipelines = crate::pipelines(&config.surroundings);
     tokio::pin!(leave);
     let mut hands = Hands::start(&config, &pipelines);
     let mut last_contact = Instant::now();

@@ -109,6 +109,8 @@ pub struct Piece {
     pub evaluate_ms: f64,
     /// The slot is done with the job.
     pub last: bool,
+    /// Why this worker cannot evaluate the run after all; then the slot is done as well.
+    pub refused: Option<String>,
 }
 
 /// What a worker wants done.
@@ -206,6 +208,8 @@ impl OpenRun {
         };
         let pipeline = pipelines.iter().find(|p| p.description().name == spec.pipeline);
         let pipeline = pipeline.ok_or_else(|| format!("this worker has no pipeline `{}`", spec.pipeline))?.clone();
+        // Of the user's own code the run file says what it takes and gives.
+        let pipeline = pipeline.bound(&spec, &understood.inner).unwrap_or(Ok(pipeline))?;
         let metrics = understood.description.metrics.len();
         let layout = Layout::of(&spec, design.as_ref().map_or(0, Design::points));
         Ok(OpenRun { id: run.clone(), spec, layout, design, pipeline, space, metrics })
@@ -426,7 +430,7 @@ impl Worker {
     /// A report without trials: the whole grant goes back.
     fn give_back(&mut self, grant: Grant, actions: &mut Vec<Action>) {
         let range = TrialRange::new(grant.range.start, grant.range.start);
-        let piece = Piece { range, outcomes: Outcomes::default(), evaluate_ms: 0.0, last: true };
+        let piece = Piece { range, outcomes: Outcomes::default(), evaluate_ms: 0.0, last: true, refused: None };
         self.report(grant, piece, actions);
     }
 
@@ -545,13 +549,24 @@ impl Worker {
         }
     }
 
-    fn evaluated(&mut self, slot: usize, piece: Piece, actions: &mut Vec<Action>) {
+    fn evaluated(&mut self, slot: usize, mut piece: Piece, actions: &mut Vec<Action>) {
         let busy = self.slots[slot].as_mut().expect("only a busy slot evaluates");
         let (grant, last) = (busy.job.grant.clone(), piece.last);
         busy.front = piece.range.end;
         // A run that is closed wants no more reports.
         if self.runs.contains_key(&grant.run) {
-            self.report(grant, piece, actions);
+            match piece.refused.take() {
+                None => self.report(grant, piece, actions),
+                Some(reason) => {
+                    // What is done counts; the rest of the lease, and all others of the run, go back with the refusal.
+                    let run = grant.run.clone();
+                    if !piece.range.is_empty() {
+                        self.report(grant, Piece { last: false, ..piece }, actions);
+                    }
+                    self.queue.retain(|grant| grant.run != run);
+                    actions.push(Action::Say(Say::CannotRun { run, reason }));
+                }
+            }
         }
         if last {
             self.slots[slot] = None;

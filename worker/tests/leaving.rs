@@ -38,7 +38,7 @@ fn evaluated(first: u64, trials: u64, last: bool) -> Event {
     let range = TrialRange::new(first, first + trials);
     let outcomes =
         Outcomes { trials: trials as u32, metrics: 1, values: vec![0.5; trials as usize], ..Outcomes::default() };
-    Event::Evaluated { slot: 0, piece: Piece { range, outcomes, evaluate_ms: 1.0, last } }
+    Event::Evaluated { slot: 0, piece: Piece { range, outcomes, evaluate_ms: 1.0, last, refused: None } }
 }
 
 fn started(actions: &[Action]) -> Job {

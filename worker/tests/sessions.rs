@@ -67,7 +67,8 @@ impl Desk {
         let range = TrialRange::new(first, first + trials);
         let values = (range.start..range.end).map(|trial| trial as f64).collect();
         let outcomes = Outcomes { trials: trials as u32, metrics: 1, values, ..Outcomes::default() };
-        self.worker.handle(Event::Evaluated { slot, piece: Piece { range, outcomes, evaluate_ms: 1.0, last } })
+        self.worker
+            .handle(Event::Evaluated { slot, piece: Piece { range, outcomes, evaluate_ms: 1.0, last, refused: None } })
     }
 
     fn lose_the_session(&mut self) {

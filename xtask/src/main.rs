@@ -18,7 +18,8 @@ fn main() -> ExitCode {
         Some("wire-bytes") => wire_bytes::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => {
             Err("usage: cargo xtask quantile-table | digits DIR | sim [--seeds N] | kills [--signals N] [--seed S] | \
-                  reliability [--signals N] [--stories N] [--only TEST] | wire-bytes [DIMENSION …]"
+                  reliability [--signals N] [--stories N] [--only TEST] [--tally FILE] | \
+                  wire-bytes [DIMENSION …]"
                 .into())
         }
     };

@@ -17,6 +17,10 @@ use crate::runfile;
 
 pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     let understood = runfile::read(&args.file, &args.file_args.overrides, output)?;
+    if let Err(why) = runfile::find_program(&understood, runfile::folder_of(&args.file)) {
+        // Workers may be elsewhere.
+        output.note(format!("warning: {why}"));
+    }
     let canonical = tumble_runfile::canonical(&understood.spec, &understood.inner);
     let shape = tumble_runfile::summary(&understood);
     let workers = u64::from(cores());

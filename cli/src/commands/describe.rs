@@ -28,8 +28,9 @@ pub(crate) fn pipelines(name: Option<&str>, output: Output) -> Result<Exit, Fail
                     traces.iter().map(|(name, summary)| json!({ "name": name, "summary": summary })).collect();
                 json
             };
-            let end = format!("\nlimits.timeout: {timeout}\n");
-            output.result(pipeline_page(found) + &trace_list(traces) + &end, json);
+            let page = if found.is_open() { open_page(found) } else { pipeline_page(found) };
+            let end = if timeout.is_empty() { String::new() } else { format!("\nlimits.timeout: {timeout}\n") };
+            output.result(page + &trace_list(traces) + &end, json);
         }
     }
     Ok(Exit::Complete)
@@ -90,6 +91,18 @@ fn find<'a, T>(noun: &str, name: &str, all: &'a [T], name_of: impl Fn(&T) -> &st
         };
         Failure::usage(format!("unknown {noun} `{name}`; {hint}"))
     })
+}
+
+/// Of a pipeline that a run file describes: what its section may hold.
+fn open_page(p: &PipelineDescription) -> String {
+    let mut text = format!("{} (version {}): {}\n\n", p.name, p.version, p.summary);
+    text += "What it takes and gives, the run file says: every key of [config] and every axis is a setting of it,\n";
+    text += "`metrics` are its metrics, and the first of them is the objective unless `objective` says more.\n";
+    let _ = writeln!(text, "\nkeys of [{}]", p.name);
+    for key in tumble_runfile::KEYS.iter().filter(|key| key.section == p.name) {
+        let _ = writeln!(text, "  {}  {} (default: {}): {}", key.name, key.takes, key.default, key.summary);
+    }
+    text
 }
 
 fn pipeline_page(p: &PipelineDescription) -> String {
@@ -204,6 +217,7 @@ fn pipeline_json(p: &PipelineDescription) -> Json {
         "source": p.source,
         "objective": p.objective.as_written(),
         "prolongs": p.prolongs,
+        "open": p.is_open(),
         "genome": p.genome.as_ref().map(|g| json!({
             "name": g.name,
             "length": match &g.length {

@@ -12,7 +12,7 @@ use tumble_runfile::Understood;
 
 use crate::args::ExtendArgs;
 use crate::client::exit_of;
-use crate::commands::run::{Local, STATE, carry_out, fits};
+use crate::commands::run::{FAILED, Local, STATE, carry_out, fits};
 use crate::exit::{Exit, Failure};
 use crate::local::cores;
 use crate::output::Output;
@@ -20,7 +20,7 @@ use crate::result;
 use crate::runfile;
 
 /// What belongs to a run in its folder; whatever else is there is the user's, and stays.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "trials",
     "run.toml",
     "generations.parquet",
@@ -28,6 +28,7 @@ const OURS: [&str; 8] = [
     "champion.json",
     "champion.npy",
     "summary.json",
+    FAILED,
     STATE,
 ];
 
@@ -69,6 +70,7 @@ pub(crate) async fn extend(args: ExtendArgs, output: Output) -> Result<Exit, Fai
     let local = Local {
         id: new_run_id(&is.spec.name),
         understood: is,
+        run_file: args.file,
         folder: places.growing.clone(),
         workers: count,
         memory: args.memory,

@@ -39,6 +39,10 @@ pub(crate) fn dispatch(args: Args, output: Output) -> Result<Exit, Failure> {
         Command::Verify(args) => verify::verify(&args, output),
         Command::Replay(args) => verify::replay(&args, output),
         Command::Bench(args) => bench::bench(&args, output),
+        Command::Reap { token, scratch } => {
+            tumble_worker::program::reap(&token, &scratch);
+            Ok(Exit::Complete)
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "tumble", &mut std::io::stdout());
             Ok(Exit::Complete)

@@ -12,6 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::local::cores;
 use crate::memory;
 use crate::output::Output;
+use crate::runfile;
 use crate::signals::{stop_requests, stopped};
 
 /// What a coordinator's error means for the exit code.
@@ -79,8 +80,13 @@ pub(crate) async fn worker(args: WorkerArgs, output: Output) -> Result<Exit, Fai
             () = leash_lets_go(), if args.leash => {}
         }
     };
-    let config =
-        tumble_worker::Config { access, slots, memory_bytes_max: memory::limit(args.memory), patience: args.patience };
+    let config = tumble_worker::Config {
+        access,
+        slots,
+        memory_bytes_max: memory::limit(args.memory),
+        surroundings: runfile::surroundings(&args.here, args.keep_failed)?,
+        patience: args.patience,
+    };
     match tumble_worker::run(config, leave).await {
         Ok(Ended::Left | Ended::LeftInHaste) => Ok(Exit::Complete),
         Err(error @ WorkerError::Address(_)) => Err(Failure::usage(error)),

@@ -1,6 +1,8 @@
 //! `tumble run`: a coordinator in this process, workers in processes of their own, the real protocol between them.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use tumble_coordinator::folder::new_run_id;
@@ -25,6 +27,8 @@ use crate::signals::{stop_requests, stopped};
 
 /// The state folder within a run's folder while the run is not complete.
 pub(crate) const STATE: &str = ".tumble";
+/// What is kept of failed trials of programs, within a run's folder.
+pub(crate) const FAILED: &str = "failed";
 
 pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> {
     let (understood, folder, id) = if args.resume { resumed(&args, output)? } else { fresh(&args, output)? };
@@ -35,6 +39,7 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
     }
     let local = Local {
         understood,
+        run_file: args.file,
         folder: folder.clone(),
         id,
         workers: args.workers.unwrap_or_else(cores),
@@ -53,6 +58,8 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
 /// A run to carry out on this machine.
 pub(crate) struct Local {
     pub(crate) understood: Understood,
+    /// The file that it was read from, if the command names one.
+    pub(crate) run_file: Option<PathBuf>,
     /// Where its tables go, and its state while it is not complete.
     pub(crate) folder: PathBuf,
     /// Its id, unless its journal knows it by another already.
@@ -66,7 +73,7 @@ pub(crate) struct Local {
 /// Carries a run out from where it stands; what is given is how it ended. `None` if it was stopped before, which has been
 /// said then.
 pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1::RunView>, Failure> {
-    let Local { understood, folder, id, workers: count, memory, go_on: resume } = local;
+    let Local { understood, run_file, folder, id, workers: count, memory, go_on: resume } = local;
     let state = folder.join(STATE);
     let asked = stop_requests();
     let config = Config {
@@ -89,7 +96,10 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
         let request = v1::RunRequest { run: view.run.clone() };
         view = client.resume(request).await.map_err(refused)?.into_inner();
     }
-    let mut workers = LocalWorkers::start(count, memory, &state.join("worker.access"), &state.join("workers.log"))?;
+    let surroundings =
+        runfile::surroundings(&here(run_file.as_deref(), &understood, &state)?, Some(folder.join(FAILED)))?;
+    let (access, log) = (state.join("worker.access"), state.join("workers.log"));
+    let mut workers = LocalWorkers::start(count, memory, surroundings, &access, &log)?;
     output.note(format!("{}: {count} workers, tables in {}", view.run, folder.display()));
 
     let mut progress = Progress::new(output);
@@ -124,6 +134,20 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
     }
 }
 
+/// The folder of the run file, which relative programs mean. A run that goes on without its file has it from its state folder,
+/// for the canonical run file names no folder: it would be another on every machine.
+fn here(run_file: Option<&Path>, understood: &Understood, state: &Path) -> Result<PathBuf, Failure> {
+    let note = state.join("here");
+    let failed = |error: std::io::Error| Failure::internal(format!("failed to use {}: {error}", note.display()));
+    let here = match run_file {
+        Some(file) => std::path::absolute(runfile::folder_of(file)).map_err(failed)?,
+        None => std::fs::read(&note).map_or_else(|_| PathBuf::from("."), |bytes| OsString::from_vec(bytes).into()),
+    };
+    runfile::find_program(understood, &here).map_err(Failure::usage)?;
+    std::fs::write(&note, here.as_os_str().as_bytes()).map_err(failed)?;
+    Ok(here)
+}
+
 /// A run that had to stop in its middle can go on, and a script may tell that by the exit code.
 fn hint(failure: Failure, resume: &str) -> Failure {
     Failure {
@@ -140,7 +164,8 @@ pub(crate) fn fits(understood: &Understood, workers: u32, memory: Option<u64>) -
 /// A run that begins: its folder must not hold anything.
 fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
     let file = args.file.as_deref().expect("clap requires it without --resume");
-    let understood = runfile::read(file, &args.file_args.overrides, output)?;
+    let understood = runfile::read_here(file, &args.file_args.overrides, output)?;
+    runfile::find_program(&understood, runfile::folder_of(file)).map_err(Failure::usage)?;
     fits(&understood, args.workers.unwrap_or_else(cores), args.memory)?;
     let id = new_run_id(&understood.spec.name);
     let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&*id.0));
@@ -195,10 +220,12 @@ fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId
             folder.display()
         )));
     }
-    let recorded = runfile::read(&recorded_path, &[], output)?;
+    let recorded = runfile::read_recorded(&recorded_path, &[], output)?;
     if args.file.is_some() || !args.file_args.overrides.is_empty() {
-        let file = args.file.as_deref().unwrap_or(&recorded_path);
-        let given = runfile::read(file, &args.file_args.overrides, output)?;
+        let given = match &args.file {
+            Some(file) => runfile::read_here(file, &args.file_args.overrides, output)?,
+            None => runfile::read_recorded(&recorded_path, &args.file_args.overrides, output)?,
+        };
         let (ours, theirs) = (
             tumble_runfile::canonical(&recorded.spec, &recorded.inner),
             tumble_runfile::canonical(&given.spec, &given.inner),

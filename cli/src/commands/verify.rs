@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Map, Value as Json, json};
 use tumble_domain::philox::philox4x32_10;
 use tumble_domain::{Layout, Objective, Outcomes, Plan, TrialAddress, TrialRange, Value, fitness_of};
-use tumble_pipelines::{Pipeline, Trace, registry};
+use tumble_pipelines::{Trace, registry};
 use tumble_search::{Problem, Proposal, Strategy, strategies};
 use tumble_tables::{Column, Metadata, TraceFormat};
 use tumble_worker::evaluate::Slot;
@@ -22,6 +22,7 @@ use crate::commands::describe::value_json;
 use crate::exit::{Exit, Failure};
 use crate::local::cores;
 use crate::output::{Output, grouped};
+use crate::runfile;
 
 /// A run's folder, opened for evaluating its trials again.
 struct Recorded {
@@ -58,7 +59,7 @@ impl Compared {
 }
 
 pub(crate) fn verify(args: &VerifyArgs, output: Output) -> Result<Exit, Failure> {
-    let recorded = Recorded::open(&args.folder)?;
+    let recorded = Recorded::open(&args.folder, &args.here)?;
     let wanted = recorded.sample(args.sample);
     output.note(format!("evaluating {} of {} trials again", grouped(wanted.len() as u64), grouped(recorded.trials)));
     let compared = recorded.evaluate_again(&wanted)?;
@@ -87,7 +88,7 @@ pub(crate) fn verify(args: &VerifyArgs, output: Output) -> Result<Exit, Failure>
 }
 
 pub(crate) fn replay(args: &ReplayArgs, output: Output) -> Result<Exit, Failure> {
-    let mut recorded = Recorded::open(&args.folder)?;
+    let mut recorded = Recorded::open(&args.folder, &args.here)?;
     if args.trial >= recorded.trials {
         let most = grouped(recorded.trials);
         return Err(Failure::usage(format!("there is no trial {}; the table has {most}, from 0", args.trial)));
@@ -115,11 +116,11 @@ fn table(error: tumble_tables::TableError) -> Failure {
 }
 
 impl Recorded {
-    fn open(folder: &Path) -> Result<Recorded, Failure> {
+    fn open(folder: &Path, here: &Path) -> Result<Recorded, Failure> {
         let path = folder.join("run.toml");
         let run_toml = std::fs::read_to_string(&path)
             .map_err(|error| Failure::usage(format!("failed to read {}: {error}", path.display())))?;
-        let pipelines: Vec<Arc<dyn Pipeline>> = registry::all().into_iter().map(Arc::from).collect();
+        let pipelines = tumble_worker::pipelines(&runfile::surroundings(here, None)?);
         let name: Arc<str> = path.display().to_string().into();
         let run = OpenRun::try_new(&name, &run_toml, &pipelines).map_err(Failure::usage)?;
         let description = run.pipeline.description();

@@ -375,13 +375,14 @@ impl Coordinator {
         if !self.runs.get(&run).is_some_and(|run| run.phase == Phase::Open) {
             return; // nobody will ask for it, so there is nothing to remember
         }
-        worker.refused.insert(run.clone());
+        let is_news = worker.refused.insert(run.clone());
         let of_run = |lease: &&LeaseId| self.leases.get(lease).is_some_and(|l| l.run == run);
         let held: Vec<LeaseId> = worker.leases.iter().filter(of_run).copied().collect();
         for lease in held {
             self.release(lease);
         }
-        if let Some(backlog) = self.backlogs.get_mut(&run) {
+        // What it says of grants that were under way is only that it does not know the run.
+        if let Some(backlog) = self.backlogs.get_mut(&run).filter(|_| is_news) {
             backlog.refused = Some(reason);
         }
     }

@@ -49,9 +49,10 @@ impl Worker {
         format!("{}/{}", self.hello.host, self.hello.process)
     }
 
-    /// Whether it can evaluate the run: it offers the very pipeline that the run was checked against.
+    /// Whether it can evaluate the run: it offers the very pipeline that the run was checked against, or code of the
+    /// user's own, of which the run file says all.
     pub fn offers(&self, run: &Run) -> bool {
-        !self.refused.contains(&run.id) && self.hello.pipelines.iter().any(|p| *p == *run.pipeline)
+        !self.refused.contains(&run.id) && self.hello.pipelines.iter().any(|p| p.covers(&run.pipeline))
     }
 }
 

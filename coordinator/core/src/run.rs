@@ -605,6 +605,7 @@ mod tests {
             }),
         };
         let spec = RunSpec {
+            code: None,
             name: "walk".into(),
             pipeline: "walk".into(),
             seed: Seed(1),
@@ -723,6 +724,7 @@ mod tests {
             stop: StopRule::default(),
         };
         let spec = RunSpec {
+            code: None,
             name: "walk".into(),
             pipeline: "walk".into(),
             seed: Seed(5),

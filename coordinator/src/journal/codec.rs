@@ -194,7 +194,7 @@ pub fn decode(run: &str, body: &[u8]) -> Result<Record, CodecError> {
             Record::Submitted {
                 key: submitted.key,
                 spec: Arc::new(understood.spec),
-                pipeline: Arc::new(pipeline),
+                pipeline: Arc::new(understood.inner),
                 run_toml: submitted.run_toml.into(),
                 folder: PathBuf::from(submitted.folder),
                 unix_ms: submitted.unix_ms,

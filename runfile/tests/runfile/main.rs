@@ -5,6 +5,8 @@ mod fakes;
 mod meaning;
 mod points;
 mod problems;
+mod program;
+mod python;
 mod round_trip;
 mod shape;
 mod stopping;

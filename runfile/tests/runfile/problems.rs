@@ -87,7 +87,7 @@ run.toml:3:1: unknown key `generatons`
 run.toml:4:1: unknown key `wobble`
     4 | wobble = 3
       | ^^^^^^
-    write one of `name`, `pipeline`, `seed`, `replicates`, `objective`, `config`, `evolve`, `sweep` or `limits`
+    write one of `name`, `pipeline`, `seed`, `replicates`, `objective`, `program`, `python`, `config`, `evolve`, `sweep` or `limits`
 run.toml:7:1: unknown key `generatons` in [evolve]
     7 | generatons = 300
       | ^^^^^^^^^^
@@ -152,7 +152,7 @@ strategy = "cma-es"
 "#,
         "
 run.toml: missing `pipeline`
-    write one of `functions`, `networks`, `clashing` or `reserved`
+    write one of `functions`, `networks`, `clashing`, `reserved`, `program` or `python`
 ",
     );
 }
@@ -169,7 +169,7 @@ strategy = "cma-es"
 run.toml:1:12: unknown pipeline `function`
     1 | pipeline = "function"
       |            ^^^^^^^^^^
-    did you mean `functions`? known: `functions`, `networks`, `clashing`, `reserved`
+    did you mean `functions`? known: `functions`, `networks`, `clashing`, `reserved`, `program`, `python`
 "#,
     );
     refuses(
@@ -182,7 +182,7 @@ strategy = "cma-es"
 run.toml:1:12: unknown pipeline `zebra`
     1 | pipeline = "zebra"
       |            ^^^^^^^
-    write one of `functions`, `networks`, `clashing` or `reserved`
+    write one of `functions`, `networks`, `clashing`, `reserved`, `program` or `python`
 "#,
     );
 }

@@ -77,6 +77,7 @@ pub(crate) fn pipeline() -> PipelineDescription {
 
 fn spec(plan: Plan) -> RunSpec {
     RunSpec {
+        code: None,
         name: "walk".into(),
         pipeline: "walk".into(),
         seed: Seed(5),

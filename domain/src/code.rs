@@ -1,0 +1,199 @@
+//! The user's own code that evaluates a run, as its run file describes it.
+
+use std::fmt;
+
+/// What evaluates a run whose pipeline is not built in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Code {
+    /// A command line for each trial: `pipeline = "program"`.
+    Program(Program),
+    /// A function of an interpreter that stays: `pipeline = "python"`.
+    Python(Python),
+}
+
+/// The `[python]` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Python {
+    /// The function: `model.py:evaluate` or `package.module:function`.
+    pub entry: String,
+    /// The interpreter, as a path or a name to be found; `None` leaves it to the worker.
+    pub interpreter: Option<String>,
+    /// The names of the numbers that it gives back, in the order of the table's columns.
+    pub metrics: Vec<String>,
+    /// Whether the function takes many trials at once, each parameter as an array.
+    pub batch: bool,
+    /// The length of the vector that it takes as `genome`, if it takes one.
+    pub genome: Option<u32>,
+}
+
+/// What a Python function gets the trial's seed and its vector as.
+pub const PYTHON_PLACES: [&str; 2] = ["seed", "genome"];
+
+/// The `[program]` section.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// The program and its arguments, as written: each a [`Template`].
+    pub command: Vec<String>,
+    /// The names of the numbers that it gives back, in the order of the table's columns.
+    pub metrics: Vec<String>,
+    /// Where it gives them back.
+    pub result: ResultPlace,
+    /// What it reads.
+    pub stdin: Stdin,
+    /// What is set in its environment beside what the worker has: names and templates.
+    pub environment: Vec<(String, String)>,
+    /// The most memory that it, and each program that it starts, may ask for, in bytes.
+    pub memory: Option<u64>,
+    /// How many working folders of failed trials are kept.
+    pub keep: u32,
+}
+
+/// Where a program gives its metrics back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResultPlace {
+    /// The last line of its standard output that is a JSON object.
+    Stdout,
+    /// A file of this name in its working folder.
+    File(String),
+}
+
+/// What a program finds on its standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdin {
+    /// Nothing.
+    Nothing,
+    /// The trial as one JSON object.
+    Json,
+}
+
+/// Names that stand for the trial's place rather than for a setting.
+pub const PLACES: [&str; 7] = ["seed", "seed31", "trial", "generation", "candidate", "replicate", HERE];
+
+/// The placeholder for the folder of the run file.
+pub const HERE: &str = "here";
+
+/// A text with `{names}` in it; `{{` and `}}` stand for the braces themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(pub Vec<TemplatePiece>);
+
+/// A piece of a [`Template`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplatePiece {
+    /// Stays as it is.
+    Text(String),
+    /// Stands for what has this name.
+    Name(String),
+}
+
+/// Why a text is no template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplateError {
+    /// A brace is opened and not closed.
+    Open,
+    /// A brace is closed that was not opened.
+    Closed,
+    /// What stands between braces can be no name.
+    NoName(String),
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TemplateError::Open => f.write_str("a `{` is not closed"),
+            TemplateError::Closed => f.write_str("a `}` closes nothing"),
+            TemplateError::NoName(between) => write!(f, "`{{{between}}}` is no placeholder"),
+        }
+    }
+}
+
+impl Template {
+    /// Reads a text.
+    pub fn parse(text: &str) -> Result<Template, TemplateError> {
+        let (mut pieces, mut plain) = (Vec::new(), String::new());
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, from) = rest.split_at(at);
+            plain += before;
+            if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
+                plain.push_str(&from[..1]);
+                rest = after;
+                continue;
+            }
+            let inner = from.strip_prefix('{').ok_or(TemplateError::Closed)?;
+            let (name, after) = inner.split_once('}').ok_or(TemplateError::Open)?;
+            if !is_name(name) {
+                return Err(TemplateError::NoName(name.to_owned()));
+            }
+            if !plain.is_empty() {
+                pieces.push(TemplatePiece::Text(std::mem::take(&mut plain)));
+            }
+            pieces.push(TemplatePiece::Name(name.to_owned()));
+            rest = after;
+        }
+        plain += rest;
+        if !plain.is_empty() || pieces.is_empty() {
+            pieces.push(TemplatePiece::Text(plain));
+        }
+        Ok(Template(pieces))
+    }
+
+    /// The names in it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|piece| match piece {
+            TemplatePiece::Name(name) => Some(name.as_str()),
+            TemplatePiece::Text(_) => None,
+        })
+    }
+
+    /// The text with what `value` writes in the place of each name.
+    pub fn fill(&self, mut value: impl FnMut(&str, &mut String)) -> String {
+        let mut text = String::new();
+        for piece in &self.0 {
+            match piece {
+                TemplatePiece::Text(plain) => text += plain,
+                TemplatePiece::Name(name) => value(name, &mut text),
+            }
+        }
+        text
+    }
+}
+
+/// Whether a setting or a metric of the user's own may have this name: letters, digits and `_`, no digit in front. So it is
+/// a name in every language and in every environment too.
+pub fn is_name(name: &str) -> bool {
+    let mut characters = name.chars();
+    characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && name.len() <= NAME_BYTES_MAX
+}
+
+/// The longest name of a setting or a metric of the user's own.
+pub const NAME_BYTES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_filled_and_its_doubled_braces_are_braces() {
+        let filled = |text: &str| Template::parse(text).map(|t| t.fill(|name, out| *out += &name.to_uppercase()));
+        for (text, expected) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("{load}", "LOAD"),
+            ("--x={load},{seed}!", "--x=LOAD,SEED!"),
+            ("{{print $1}}", "{print $1}"),
+            ("{{{a}}}", "{A}"),
+            ("ü{a}ü", "üAü"),
+        ] {
+            assert_eq!(filled(text), Ok(expected.to_owned()), "{text}");
+        }
+        assert_eq!(filled("{load"), Err(TemplateError::Open));
+        assert_eq!(filled("load}"), Err(TemplateError::Closed));
+        for between in ["", "print $1", "a-b", "1x"] {
+            assert_eq!(filled(&format!("{{{between}}}")), Err(TemplateError::NoName(between.to_owned())));
+        }
+        let names: Vec<String> = Template::parse("{a} {b}{a}").unwrap().names().map(str::to_owned).collect();
+        assert_eq!(names, ["a", "b", "a"]);
+    }
+}
