@@ -42,9 +42,10 @@ fn two_runs_share_the_workers_and_both_come_out_as_alone() {
     let both = until("both have begun", || {
         let list = coordinator.client("list --output json").exits(0).json();
         let done = |i: usize| list["runs"][i]["trials_done"].as_u64().expect("it counts");
-        (done(0) > 0 && done(1) > 0).then_some(list)
+        // On a busy machine one worker may have come somewhere before the other has joined.
+        (done(0) > 0 && done(1) > 0 && list["workers"] == 2).then_some(list)
     });
-    assert_eq!((&both["workers"], &both["slots"]), (&2.into(), &2.into()));
+    assert_eq!(both["slots"], 2);
     assert_eq!(both["runs"].as_array().map(Vec::len), Some(2));
     for i in [0, 1] {
         assert!(both["runs"][i]["trials_done"].as_u64() < both["runs"][i]["trials"].as_u64(), "{both:#}");
