@@ -6,9 +6,9 @@ mod bytes;
 mod cases;
 #[path = "../sim/chance.rs"]
 mod chance;
+mod crowd;
 mod differing;
 mod extend;
-mod crowd;
 mod faults;
 mod kills;
 mod limits;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tumble_domain::outcome::ERROR_BYTES_MAX;
 use tumble_domain::{AxisTarget, Failure, Outcomes, Plan, Seed, Status, TrialAddress, TrialError, TrialRange, Value};
-use tumble_pipelines::{Evaluator, NestedEvolution, Trace, Trial, Watch};
+use tumble_pipelines::{BatchEvaluator, Evaluator, NestedEvolution, Trace, Trial, Watch};
 use tumble_search::Proposal;
 
 use crate::worker::{Job, OpenRun, Piece};
@@ -68,41 +68,7 @@ impl Slot {
         if let Ok(Bound::Plain(evaluator)) = &mut bound
             && let Some(batches) = evaluator.batch()
         {
-            let reported = candidate.reported.len();
-            let mut next = job.grant.range.start;
-            while next < job.grant.range.end {
-                let end = job.grant.range.end.min(next.saturating_add(batches.wanted() as u64));
-                let mut given = Vec::new();
-                for trial in next..end {
-                    let address = job.address(trial);
-                    candidate.set(job, address.candidate);
-                    candidate.make(job);
-                    given.extend_from_slice(&candidate.reported);
-                    let seed = candidate.seed(job, address);
-                    batches.add(&Trial {
-                        genome: &candidate.genome,
-                        settings: &candidate.settings,
-                        seed,
-                        watch: &watch,
-                    });
-                }
-                let came = batches.evaluate(&watch, timeout);
-                let scores = job.run.metrics - reported;
-                for (i, result) in came.results.iter().enumerate() {
-                    let given = &given[i * reported..(i + 1) * reported];
-                    metrics[..reported].copy_from_slice(given);
-                    metrics[reported..].copy_from_slice(&came.metrics[i * scores..(i + 1) * scores]);
-                    columns.push_result(result.clone(), given, &metrics);
-                }
-                let is_whole = next + came.results.len() as u64 == end;
-                next = end;
-                if !is_whole || job.abandon.load(std::sync::atomic::Ordering::Relaxed) {
-                    break;
-                }
-                if clock.strikes_now() && next < job.grant.range.end {
-                    report(columns.take(clock.restart_ms(), false));
-                }
-            }
+            evaluate_in_batches(batches, job, &mut candidate, &mut columns, &mut clock, &mut report);
             let refused = evaluator.refusal();
             report(Piece { refused, ..columns.take(clock.restart_ms(), true) });
             if let Ok(bound) = bound {
@@ -167,6 +133,52 @@ impl Slot {
     fn keep(&mut self, run: &OpenRun, bound: Bound) {
         self.kept.insert(0, (run.id.clone(), bound));
         self.kept.truncate(EVALUATORS_MAX);
+    }
+}
+
+/// Evaluates the trials of a job by an evaluator that takes many at once; what is finished and not yet reported is in `columns`.
+fn evaluate_in_batches(
+    batches: &mut dyn BatchEvaluator,
+    job: &Job,
+    candidate: &mut CandidateBuffer,
+    columns: &mut Columns,
+    clock: &mut Stride,
+    report: &mut impl FnMut(Piece),
+) {
+    // The limit is each trial's own, and whoever evaluates them knows when each begins.
+    let (watch, timeout) = (Watch::new(job.abandon.clone(), None), job.run.spec.limits.timeout);
+    let reported = candidate.reported.len();
+    let mut metrics = vec![f64::NAN; job.run.metrics];
+    let (mut next, last) = (job.grant.range.start, job.grant.range.end);
+    while next < last {
+        let end = last.min(next.saturating_add(batches.wanted() as u64));
+        let mut given = Vec::new();
+        for trial in next..end {
+            let address = job.address(trial);
+            candidate.set(job, address.candidate);
+            candidate.make(job);
+            given.extend_from_slice(&candidate.reported);
+            let seed = candidate.seed(job, address);
+            batches.add(&Trial { genome: &candidate.genome, settings: &candidate.settings, seed, watch: &watch });
+        }
+        let came = batches.evaluate(&watch, timeout);
+        let scores = job.run.metrics - reported;
+        let finished = came.results.len();
+        for (i, result) in came.results.into_iter().enumerate() {
+            // What a trial was given is told whether it scores or not.
+            let given = &given[i * reported..(i + 1) * reported];
+            metrics[..reported].copy_from_slice(given);
+            metrics[reported..].copy_from_slice(&came.metrics[i * scores..(i + 1) * scores]);
+            columns.push_result(result, given, &metrics);
+        }
+        let is_interrupted = next + (finished as u64) < end;
+        next = end;
+        if is_interrupted || job.abandon.load(std::sync::atomic::Ordering::Relaxed) {
+            return;
+        }
+        if clock.strikes_now() && next < last {
+            report(columns.take(clock.restart_ms(), false));
+        }
     }
 }
 

@@ -24,8 +24,10 @@ fn the_mutants_are_still_where_they_were() {
         if !tests.contains(&format!("fn {name}")) {
             problems.push(format!("{}: there is no test `{name}`", mutant.name));
         }
-        if !matches!(mutant.caught_by.target, "lib" | "stories" | "sim" | "journal" | "replica" | "leaving" | "sessions" | "system")
-        {
+        if !matches!(
+            mutant.caught_by.target,
+            "lib" | "stories" | "sim" | "journal" | "replica" | "leaving" | "sessions" | "system"
+        ) {
             problems.push(format!("{}: no test target of {}", mutant.name, mutant.caught_by.package));
         }
     }
