@@ -54,7 +54,7 @@ async fn session(
     more: impl Stream<Item = v1::FromWorker> + Send + 'static,
 ) -> Streaming<v1::ToWorker> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let hello = v1::Hello { version, host: "crowd".to_owned(), process: 1, slots: 1, pipelines: Vec::new() };
+    let hello = v1::Hello { version, host: "crowd".to_owned(), process: 1, slots: 1, ..v1::Hello::default() };
     let words = tokio_stream::once(say(Kind::Hello(hello))).chain(more);
     let request = with_secret(coordinator, "worker.access", words);
     let mut messages = WorkersClient::new(channel).session(request).await.expect("it is let in").into_inner();
