@@ -642,13 +642,13 @@ mod tests {
     #[test]
     fn an_owner_file_of_version_one_is_read() {
         let text = "# Who uses this state folder. A coordinator whose owner file is removed or replaced stops.\n\
-                    version = 1\nepoch = 7\ntoken = \"00ff\"\nhost = \"node-12\"\nplace = \"boot pid:[1]\"\n\
+                    version = 1\nepoch = 7\ntoken = \"00ff\"\nhost = \"host-12\"\nplace = \"boot pid:[1]\"\n\
                     process = 99\nprocess_started = 1234\nheartbeat = 5\nlease_ms = 15000\nreleased = false\n";
         let record = Record::parse(text).expect("it is of version 1");
         let expected = Record {
             epoch: 7,
             token: "00ff".to_owned(),
-            host: "node-12".to_owned(),
+            host: "host-12".to_owned(),
             place: "boot pid:[1]".to_owned(),
             process: 99,
             process_started: 1234,
