@@ -84,7 +84,7 @@ impl WorkFolder {
             return Ok(());
         }
         match fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => private(&self.path),
         }
     }
