@@ -266,7 +266,11 @@ impl Driver {
                     None => Err(Refusal::UnknownRun(run)),
                     Some(view) => {
                         let shown = self.watched.entry(run).or_insert_with(|| watch::channel(view.clone()).0);
-                        shown.send_replace(view);
+                        // News for who has just come, and for nobody else.
+                        shown.send_if_modified(|shown| {
+                            *shown = view;
+                            false
+                        });
                         Ok(shown.subscribe())
                     }
                 };
@@ -472,9 +476,14 @@ impl Driver {
         self.watched.retain(|run, sender| {
             if let Some(view) = core.view(run, now) {
                 sender.send_if_modified(|shown| {
-                    let changed = *shown != view;
-                    *shown = view;
-                    changed
+                    // That time passes is no news more than once a second.
+                    let elapsed_ms = shown.elapsed_ms;
+                    let is_news =
+                        view.elapsed_ms >= elapsed_ms + 1000 || *shown != RunView { elapsed_ms, ..view.clone() };
+                    if is_news {
+                        *shown = view;
+                    }
+                    is_news
                 });
             }
             sender.receiver_count() > 0

@@ -1,4 +1,4 @@
-//! Peers that flood and that are many: what they may take of a coordinator is bounded, and the others
+//! Peers that flood, that never read, and that are many: what they may take of a coordinator is bounded, and the others
 //! go on. They speak the real protocol, with the real secret.
 
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tonic::{Code, Request, Status, Streaming};
 use tumble_domain::Outcomes;
 use tumble_proto::access::{Access, SECRET_METADATA};
 use tumble_proto::v1::from_worker::Kind;
+use tumble_proto::v1::runs_client::RunsClient;
 use tumble_proto::v1::workers_client::WorkersClient;
 use tumble_proto::{outcomes, v1};
 
@@ -140,6 +141,55 @@ fn a_worker_that_floods_is_dismissed_with_a_reason_and_the_run_goes_on() {
         assert_eq!(ended.code(), Code::InvalidArgument, "{ended:?}");
     });
     completes(&place, &coordinator, &run, "beside workers that flooded");
+}
+
+#[test]
+fn clients_that_never_read_are_bounded_in_number_and_cost_little() {
+    let place = Place::new();
+    let coordinator = Coordinator::start(&place, "127.0.0.1:0");
+    place.file("run-file.toml", LONG_SWEEP);
+    // Without a worker it does not end, and with it what follows it.
+    let run = coordinator.submit("run-file.toml");
+    runtime().block_on(async {
+        let watch = async |channel: &Channel| {
+            let request = with_secret(&coordinator, "client.access", v1::RunRequest { run: run.clone() });
+            RunsClient::new(channel.clone()).watch(request).await.map(tonic::Response::into_inner)
+        };
+        let (mut unread, mut channels) = (Vec::new(), Vec::new());
+        let refused = 'all: loop {
+            let channel = channel(&coordinator).await;
+            channels.push(channel.clone());
+            // Few for each: the client's library itself gives a connection up on which very much lies unread.
+            for _ in 0..STREAMS_PER_CONNECTION / 4 {
+                match watch(&channel).await {
+                    Ok(views) => unread.push(views),
+                    Err(status) => break 'all status,
+                }
+            }
+            assert!(unread.len() < 2000, "there is no bound");
+        };
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+        assert!(refused.message().contains("too many clients that follow runs"), "{refused:?}");
+        assert_eq!(unread.len(), 1024);
+        // Others are answered all the same, also while the run goes on beside those who do not read.
+        let one = channel(&coordinator).await;
+        let request = with_secret(&coordinator, "client.access", v1::RunRequest { run: run.clone() });
+        RunsClient::new(one.clone()).get(request).await.expect("it is answered");
+        // Who goes makes room.
+        unread.truncate(1000);
+        loop {
+            match watch(&one).await {
+                Ok(_) => break,
+                Err(status) => assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let _worker = coordinator.worker();
+        let waited = tokio::task::block_in_place(|| coordinator.client(&format!("wait {run} --quiet")));
+        waited.exits(0);
+        drop(unread);
+    });
+    completes(&place, &coordinator, &run, "beside clients that never read");
 }
 
 #[test]
