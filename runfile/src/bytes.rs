@@ -30,7 +30,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, BytesError> {
 
 /// The one text for an amount: in the largest unit of which it is a whole number.
 pub(crate) fn format_bytes(bytes: u64) -> String {
-    match BINARY.iter().find(|(_, unit)| bytes > 0 && bytes % unit == 0) {
+    match BINARY.iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit)) {
         Some((name, unit)) => format!("{}{name}", bytes / unit),
         None => bytes.to_string(),
     }

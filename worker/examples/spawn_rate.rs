@@ -1,7 +1,7 @@
 //! How fast trials of a trivial program go, against the bare spawning of it: `cargo run --release -p tumble-worker --example
 //! spawn_rate [THREADS] [TRIALS]`.
 //!
-//! Both start `/bin/echo '{"x": 1}'` so many times on each thread. The bare loop starts it with nothing to read it, waits, and
+//! Both start `/bin/echo '{"y": 1}'` so many times on each thread. The bare loop starts it with nothing to read it, waits, and
 //! starts the next. A slot of a worker makes a working folder, starts it in a process group of its own, reads both its
 //! streams, waits, and reads its answer. They take turns, and the best of each counts.
 
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads: usize = arguments.next().map_or(Ok(cores), |text| text.parse())?;
     let trials: u32 = arguments.next().map_or(Ok(1000), |text| text.parse())?;
-    let run_file = "pipeline = \"program\"\n[program]\ncommand = [\"/bin/echo\", '{{\"x\": {x}}}']\nmetrics = [\"x\"]\n\
+    let run_file = "pipeline = \"program\"\n[program]\ncommand = [\"/bin/echo\", '{{\"y\": {x}}}']\nmetrics = [\"y\"]\n\
                     [sweep]\ndesign = \"list\"\n[sweep.axes]\nx = [1]\n";
     let understood = tumble_runfile::parse(run_file, "the benchmark", &[], &[])?;
     let surroundings = Surroundings { here: ".".into(), keep_in: None, reaper: None };
@@ -46,7 +46,7 @@ fn rate(threads: usize, trials: u32, work: impl Fn() + Sync) -> f64 {
 fn spawn_bare(trials: u32) {
     for _ in 0..trials {
         let mut command = Command::new("/bin/echo");
-        command.arg("{\"x\": 1}").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("{\"y\": 1}").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         assert!(command.status().expect("it is on every machine").success());
     }
 }

@@ -1,7 +1,7 @@
 //! One process, from its start to its end: what it says is kept within bounds, and it ends in time, with all that it started.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
@@ -19,8 +19,11 @@ const STDERR_BYTES_MAX: usize = 64 * 1024;
 const READ_BYTES: usize = 64 * 1024;
 /// A pipe that can be written to takes so much without waiting (PIPE_BUF of Linux).
 const WRITE_BYTES: usize = 4096;
-/// How often the watch is looked at while a program says nothing.
+/// How often the watch and the streams of a program are looked at: at first often, then seldom.
+const LOOK_FIRST: Duration = Duration::from_millis(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A pipe that holds so much is likely to keep its program waiting soon (one of Linux holds 64 KiB).
+const MUCH_BYTES: usize = 32 * 1024;
 /// How long a program that is asked to end may take to tidy up, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long a machine that has no process or no memory left is tried again.
@@ -188,14 +191,23 @@ impl Running {
         let (mut out, mut err) = (Tail::new(STDOUT_BYTES_MAX), Tail::new(STDERR_BYTES_MAX));
         let mut buffer = vec![0; READ_BYTES];
         let (mut failure, mut kill_at) = (None, None::<Instant>);
-        let timeout = Timespec { tv_sec: 0, tv_nsec: LOOK_EVERY.as_nanos() as i64 };
+        // A program that says little is woken for once, at its end; its words wait in the pipes. To be woken for each of them
+        // costs a short program as much as its start. One that says much is attended to as it speaks.
+        let (mut attentive, mut pause) = (false, LOOK_FIRST);
         loop {
-            let ready = ready(&end, stdout.as_ref(), stderr.as_ref(), input.as_ref(), &timeout)?;
+            let fds =
+                (stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd), input.as_ref().map(AsFd::as_fd));
+            let words = if attentive { (fds.0, fds.1) } else { (None, None) };
+            let mut ready = look(end.as_fd(), words.0, words.1, fds.2, if attentive { LOOK_EVERY } else { pause })?;
+            if !attentive {
+                ready = Ready { ended: ready.ended, ..look(end.as_fd(), fds.0, fds.1, fds.2, Duration::ZERO)? };
+                pause = (2 * pause).min(LOOK_EVERY);
+            }
             if ready.stdout {
-                read(&mut stdout, &mut out, &mut buffer)?;
+                attentive |= read(&mut stdout, &mut out, &mut buffer)? >= MUCH_BYTES;
             }
             if ready.stderr {
-                read(&mut stderr, &mut err, &mut buffer)?;
+                attentive |= read(&mut stderr, &mut err, &mut buffer)? >= MUCH_BYTES;
             }
             if let (true, Some(pipe)) = (ready.stdin, &mut input) {
                 match pipe.write(&unwritten[..unwritten.len().min(WRITE_BYTES)]) {
@@ -243,19 +255,20 @@ struct Ready {
 }
 
 /// Waits until something is ready, or for so long.
-fn ready(
-    end: &impl AsFd,
-    stdout: Option<&impl AsFd>,
-    stderr: Option<&impl AsFd>,
-    stdin: Option<&impl AsFd>,
-    timeout: &Timespec,
+fn look(
+    end: BorrowedFd<'_>,
+    stdout: Option<BorrowedFd<'_>>,
+    stderr: Option<BorrowedFd<'_>>,
+    stdin: Option<BorrowedFd<'_>>,
+    timeout: Duration,
 ) -> std::io::Result<Ready> {
+    let timeout = Timespec { tv_sec: 0, tv_nsec: timeout.subsec_nanos().into() };
     let mut fds = Vec::with_capacity(4);
-    fds.push(PollFd::new(end, PollFlags::IN));
-    fds.extend(stdout.map(|fd| PollFd::new(fd, PollFlags::IN)));
-    fds.extend(stderr.map(|fd| PollFd::new(fd, PollFlags::IN)));
-    fds.extend(stdin.map(|fd| PollFd::new(fd, PollFlags::OUT)));
-    match poll(&mut fds, Some(timeout)) {
+    fds.push(PollFd::from_borrowed_fd(end, PollFlags::IN));
+    fds.extend(stdout.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+    fds.extend(stderr.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+    fds.extend(stdin.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT)));
+    match poll(&mut fds, Some(&timeout)) {
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::Interrupted => {}
         Err(error) => return Err(error.into()),
@@ -270,14 +283,17 @@ fn ready(
     })
 }
 
-/// Reads what is there, once; a pipe that has ended is closed.
-fn read(pipe: &mut Option<impl Read>, into: &mut Tail, buffer: &mut [u8]) -> std::io::Result<()> {
-    let Some(from) = pipe else { return Ok(()) };
+/// Reads what is there, once, and tells how much; a pipe that has ended is closed.
+fn read(pipe: &mut Option<impl Read>, into: &mut Tail, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let Some(from) = pipe else { return Ok(0) };
     match from.read(buffer) {
         Ok(0) => *pipe = None,
-        Ok(read) => into.push(&buffer[..read]),
+        Ok(read) => {
+            into.push(&buffer[..read]);
+            return Ok(read);
+        }
         Err(error) if error.kind() == ErrorKind::Interrupted => {}
         Err(error) => return Err(error),
     }
-    Ok(())
+    Ok(0)
 }

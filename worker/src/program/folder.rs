@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -78,16 +78,14 @@ impl WorkFolder {
 
     /// Makes it anew.
     pub(super) fn begin(&mut self) -> std::io::Result<()> {
-        self.remove()?;
-        private(&self.path)
-    }
-
-    fn remove(&self) -> std::io::Result<()> {
-        // Most programs leave nothing behind, and an empty folder goes in one call.
-        match fs::remove_dir(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(_) => fs::remove_dir_all(&self.path),
-            Ok(()) => Ok(()),
+        // Most programs leave nothing behind, and an empty folder is as good as new: to make one costs more than to look.
+        let is_empty = fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_none());
+        if is_empty && fs::symlink_metadata(&self.path)?.mode() & 0o7777 == 0o700 {
+            return Ok(());
+        }
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => private(&self.path),
         }
     }
 
