@@ -433,7 +433,7 @@ impl Worker {
         let mut piece = piece;
         if let Some(reason) = piece.refused.take().filter(|_| self.runs.contains_key(&run)) {
             // What is done counts; the rest of the lease, and all others of the run, go back with the refusal.
-            if piece.range.len() > 0 {
+            if !piece.range.is_empty() {
                 let piece = Piece { last: false, ..piece };
                 actions.push(Action::Say(Say::Report { lease, run: run.clone(), piece }));
             }
