@@ -246,7 +246,8 @@ fn check_name(name: &str, owner: Owner, at: &At, key: &str, with_columns: bool, 
         return false;
     }
     let is_column = RESERVED_COLUMNS.contains(&name);
-    if owner.places.contains(&name) && (with_columns || !is_column) || with_columns && is_column {
+    let is_taken = if is_column { with_columns } else { owner.places.contains(&name) };
+    if is_taken {
         let message = match is_column && !owner.places.contains(&name) && !owner.is_in_capitals {
             true => format!("`{name}` is a column that every table has"),
             false => format!("`{name}` is what every {word} is given anyway"),

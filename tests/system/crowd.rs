@@ -58,7 +58,16 @@ async fn session(
     let hello = v1::Hello { version, host: "crowd".to_owned(), process: 1, slots: 1, ..v1::Hello::default() };
     let words = tokio_stream::once(say(Kind::Hello(hello))).chain(more);
     let request = with_secret(coordinator, "worker.access", words);
-    let mut messages = WorkersClient::new(channel).session(request).await.expect("it is let in").into_inner();
+    WorkersClient::new(channel).session(request).await.expect("it is let in").into_inner()
+}
+
+/// The same, and it is in. One that floods may be out again before it has read that.
+async fn welcome_session(
+    coordinator: &Coordinator,
+    channel: Channel,
+    more: impl Stream<Item = v1::FromWorker> + Send + 'static,
+) -> Streaming<v1::ToWorker> {
+    let mut messages = session(coordinator, channel, more).await;
     let welcome = messages.message().await.expect("it is welcome").and_then(|message| message.kind);
     assert!(matches!(welcome, Some(v1::to_worker::Kind::Welcome(_))), "{welcome:?}");
     messages
@@ -135,7 +144,7 @@ fn a_worker_that_floods_is_dismissed_with_a_reason_and_the_run_goes_on() {
         // What is no message of this protocol ends a session at once.
         let (words, said) = tokio::sync::mpsc::unbounded_channel();
         let said = tokio_stream::wrappers::UnboundedReceiverStream::new(said);
-        let messages = session(&coordinator, channel(&coordinator).await, said).await;
+        let messages = welcome_session(&coordinator, channel(&coordinator).await, said).await;
         words.send(v1::FromWorker { kind: None }).expect("the session listens");
         let ended = why_ended(messages).await;
         assert_eq!(ended.code(), Code::InvalidArgument, "{ended:?}");
@@ -206,7 +215,7 @@ fn a_thousand_idle_workers_are_borne_while_others_work() {
                 // Often enough that a busy machine does not make them silent.
                 let every = tokio::time::interval(Duration::from_secs(1));
                 let beats = tokio_stream::wrappers::IntervalStream::new(every).map(|_| heartbeat());
-                idle.push(session(&coordinator, channel.clone(), beats).await);
+                idle.push(welcome_session(&coordinator, channel.clone(), beats).await);
             }
         }
         idle

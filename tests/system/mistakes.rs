@@ -74,7 +74,7 @@ error: the run file has a problem
 run.toml:2:12: unknown pipeline `benchmark-function`
     2 | pipeline = "benchmark-function"
       |            ^^^^^^^^^^^^^^^^^^^^
-    did you mean `benchmark-functions`? known: `benchmark-functions`, `digit-layers`, `go-cls`, `tiny-networks`, `program`
+    did you mean `benchmark-functions`? known: `benchmark-functions`, `digit-layers`, `go-cls`, `tiny-networks`, `program`, `python`
 "#,
     );
 }
