@@ -232,8 +232,10 @@ fn a_run_killed_twice_with_all_that_belongs_to_it_is_resumed_to_the_same_bytes()
         place.tumble("run run-file.toml --resume --quiet --workers 3 --out killed").exits(0);
         assert_same(&results(&folder), quiet, "killed twice and resumed");
         assert_each_trial_once(&folder, trials);
-        // Once more makes no difference.
+        // Once more makes no difference, also where a process was killed while it tidied up.
+        fs::create_dir(folder.join(".tumble-over")).unwrap();
         let said = place.tumble("run --resume --out killed").exits(0);
+        assert!(!folder.join(".tumble-over").exists(), "it is not left to lie about");
         assert!(said.stderr.contains("is complete already"), "{said:#?}");
         assert_same(&results(&folder), quiet, "resumed though complete");
         survived("everything killed", 2);

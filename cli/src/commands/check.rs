@@ -8,7 +8,7 @@ use tumble_search::memory::{Need, Place};
 use tumble_search::space::wording;
 
 use crate::args::CheckArgs;
-use crate::commands::describe::value_json;
+use crate::commands::describe::{evaluated_here, value_json};
 use crate::exit::{Exit, Failure};
 use crate::local::cores;
 use crate::memory;
@@ -40,11 +40,12 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
             .iter()
             .map(|c| format!("{} {}{}", c.name, c.kind.name(), if c.conditional { " or null" } else { "" }))
             .collect();
-        let timeout = spec.limits.timeout.and_then(|limit| {
-            let way = tumble_pipelines::registry::find(&spec.pipeline)?.timeout();
-            Some(format!("timeout   {}: {way}\n", duration(limit.as_secs_f64())))
-        });
-        let timeout = timeout.unwrap_or_default();
+        let timeout = match (spec.limits.timeout, evaluated_here(&spec.pipeline)?) {
+            (Some(limit), Some(pipeline)) => {
+                format!("timeout   {}: {}\n", duration(limit.as_secs_f64()), pipeline.timeout())
+            }
+            _ => String::new(),
+        };
         let (branches, rungs) = (branches_text(&shape.branches), rungs_text(spec, &shape));
         let generations = if !shape.rungs.is_empty() {
             format!("{} rungs of at most ", shape.rungs.len())

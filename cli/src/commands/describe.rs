@@ -1,11 +1,13 @@
 //! `tumble pipelines`, `tumble strategies`, `tumble designs`: pages made from the same descriptions that check run files.
 
 use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tumble_domain::nearest::nearest;
 use tumble_domain::{Extent, GenomeLength, Parameter, PipelineDescription, Tensor, Value};
-use tumble_pipelines::registry;
+use tumble_pipelines::Pipeline;
 use tumble_search::{GrainKind, StrategyDescription, designs, strategies};
 
 use crate::exit::{Exit, Failure};
@@ -18,7 +20,7 @@ pub(crate) fn pipelines(name: Option<&str>, output: Output) -> Result<Exit, Fail
         None => list("pipeline", all.iter().map(|p| (p.name.as_str(), p.summary.as_str())), output),
         Some(name) => {
             let found = find("pipeline", name, &all, |p| &p.name)?;
-            let pipeline = registry::find(name);
+            let pipeline = evaluated_here(name)?;
             let traces = pipeline.as_ref().map_or(&[][..], |pipeline| pipeline.traces());
             let timeout = pipeline.as_ref().map_or("", |pipeline| pipeline.timeout());
             let json = || {
@@ -29,11 +31,17 @@ pub(crate) fn pipelines(name: Option<&str>, output: Output) -> Result<Exit, Fail
                 json
             };
             let page = if found.is_open() { open_page(found) } else { pipeline_page(found) };
-            let end = if timeout.is_empty() { String::new() } else { format!("\nlimits.timeout: {timeout}\n") };
+            let end = format!("\nlimits.timeout: {timeout}\n");
             output.result(page + &trace_list(traces) + &end, json);
         }
     }
     Ok(Exit::Complete)
+}
+
+/// The pipeline of this name, as a worker on this machine has it.
+pub(crate) fn evaluated_here(name: &str) -> Result<Option<Arc<dyn Pipeline>>, Failure> {
+    let here = runfile::surroundings(Path::new("."), None)?;
+    Ok(tumble_worker::pipelines(&here).into_iter().find(|pipeline| pipeline.description().name == name))
 }
 
 pub(crate) fn strategies(name: Option<&str>, output: Output) -> Result<Exit, Failure> {

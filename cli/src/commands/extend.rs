@@ -12,7 +12,7 @@ use tumble_runfile::Understood;
 
 use crate::args::ExtendArgs;
 use crate::client::exit_of;
-use crate::commands::run::{FAILED, Local, STATE, carry_out, fits};
+use crate::commands::run::{FAILED, Local, OVER, STATE, carry_out, fits};
 use crate::exit::{Exit, Failure};
 use crate::local::cores;
 use crate::output::Output;
@@ -20,7 +20,7 @@ use crate::result;
 use crate::runfile;
 
 /// What belongs to a run in its folder; whatever else is there is the user's, and stays.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     "trials",
     "run.toml",
     "generations.parquet",
@@ -29,6 +29,7 @@ const OURS: [&str; 9] = [
     "champion.npy",
     "summary.json",
     FAILED,
+    OVER,
     STATE,
 ];
 

@@ -27,6 +27,8 @@ use crate::signals::{stop_requests, stopped};
 
 /// The state folder within a run's folder while the run is not complete.
 pub(crate) const STATE: &str = ".tumble";
+/// The same while it is being removed.
+pub(crate) const OVER: &str = ".tumble-over";
 /// What is kept of failed trials of programs, within a run's folder.
 pub(crate) const FAILED: &str = "failed";
 
@@ -34,6 +36,8 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
     let (understood, folder, id) = if args.resume { resumed(&args, output)? } else { fresh(&args, output)? };
     let state = folder.join(STATE);
     if args.resume && !state.exists() {
+        // Of a process that was killed while it tidied up.
+        let _ = std::fs::remove_dir_all(folder.join(OVER));
         output.note(format!("{} is complete already", folder.display()));
         return result::show(&folder, output);
     }
@@ -121,8 +125,7 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
     let view = ended.map_err(|failure| hint(failure, &resume))?;
     match view {
         Some(view) if view.state() != v1::RunState::Suspended => {
-            std::fs::remove_dir_all(&state)
-                .map_err(|error| Failure::internal(format!("failed to tidy {}: {error}", state.display())))?;
+            tidy(&state)?;
             Ok(Some(view))
         }
         suspended => {
@@ -132,6 +135,16 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
             Ok(None)
         }
     }
+}
+
+/// Removes the state folder of a run that is complete. At once, by its name: where this is killed in the middle, what is left
+/// must not be taken for the state of a run that has done nothing yet.
+fn tidy(state: &Path) -> Result<(), Failure> {
+    let over = state.with_file_name(OVER);
+    let _ = std::fs::remove_dir_all(&over);
+    std::fs::rename(state, &over)
+        .and_then(|()| std::fs::remove_dir_all(&over))
+        .map_err(|error| Failure::internal(format!("failed to tidy {}: {error}", state.display())))
 }
 
 /// The folder of the run file, which relative programs mean. A run that goes on without its file has it from its state folder,

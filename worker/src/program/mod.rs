@@ -61,6 +61,10 @@ impl Pipeline for AnyProgram {
         Box::new(Unbound)
     }
 
+    fn timeout(&self) -> &'static str {
+        "a program that outlasts it is asked to end (SIGTERM), and two seconds later killed, with all that it started"
+    }
+
     fn bound(&self, run: &RunSpec, description: &PipelineDescription) -> Option<Result<Arc<dyn Pipeline>, String>> {
         let Some(Code::Program(program)) = &run.code else {
             return Some(Err("the run file has no [program]".to_owned()));

@@ -53,6 +53,10 @@ impl Pipeline for AnyPython {
         Box::new(Unbound)
     }
 
+    fn timeout(&self) -> &'static str {
+        "it begins with the trial, not with the import; a function that outlasts it loses its interpreter, and another is started"
+    }
+
     fn bound(&self, run: &RunSpec, description: &PipelineDescription) -> Option<Result<Arc<dyn Pipeline>, String>> {
         let Some(Code::Python(python)) = &run.code else {
             return Some(Err("the run file has no [python]".to_owned()));
