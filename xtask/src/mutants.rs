@@ -15,7 +15,7 @@ mod list;
 use list::{MUTANTS, Mutant, Test};
 
 /// A test that has not ended by then waits for what the mutant keeps from happening.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// `cargo xtask mutants [--list] [NAME …]`.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {

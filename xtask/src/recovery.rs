@@ -1,4 +1,4 @@
-//! How long a coordinator that was killed takes until it grants again: a sweep of many trials, half of them done, by real
+//! How long a coordinator that was killed takes until somebody holds trials again: a sweep of many trials, half of them done, by real
 //! processes. Prints the row of docs/performance.md.
 
 use std::io::{BufRead, BufReader};
@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Error> {
         }
     }
     let binary = binary.map_or_else(built, Ok)?;
-    println!("| plan | trials | done | journal | to listening | to the next grant |");
+    println!("| plan | trials | done | journal | to listening | to the next lease |");
     println!("|---|---|---|---|---|---|");
     for (plan, file) in [("sweep", sweep(trials)), ("evolution", evolution(trials))] {
         let place = std::env::temp_dir().join(format!("tumble-recovery-{plan}-{}", std::process::id()));
@@ -107,6 +107,15 @@ impl Place {
         Ok(serde_json::from_slice(&output.stdout)?)
     }
 
+    /// How the run stands while it goes on.
+    fn going_on(&self) -> Result<Value, Error> {
+        let status = self.status()?;
+        match status["state"].as_str() {
+            Some("finishing" | "finished") => Err("the run was over too soon; take more --trials".into()),
+            _ => Ok(status),
+        }
+    }
+
     fn measure(&self, plan: &str, trials: u64, file: &str) -> Result<String, Error> {
         std::fs::write(self.folder.join("run.toml"), file)?;
         let (coordinator, address) = self.coordinator("127.0.0.1:0")?;
@@ -116,7 +125,7 @@ impl Place {
         }
         let worker = || self.tumble("worker --slots 1 --access state/worker.access").stdout(Stdio::null()).spawn();
         let workers: Vec<Killed> = (0..WORKERS).map(|_| worker().map(Killed)).collect::<Result<_, _>>()?;
-        while self.status()?["trials_done"].as_u64().ok_or("it counts")? < trials / 2 {
+        while self.going_on()?["trials_done"].as_u64().ok_or("it counts")? < trials / 2 {
             std::thread::sleep(Duration::from_millis(100));
         }
         drop(coordinator);
@@ -125,8 +134,8 @@ impl Place {
         let (_coordinator, _) = self.coordinator(&address)?;
         let listening = since.elapsed();
         let done = self.status()?["trials_done"].as_u64().ok_or("it counts")?;
-        // A run is `running` when somebody holds a lease of it.
-        while self.status()?["state"] != "running" {
+        // A run is `running` when somebody holds a lease of it: who came back with it, or was granted it.
+        while self.going_on()?["state"] != "running" {
             std::thread::sleep(LOOK_EVERY);
         }
         let granted = since.elapsed();

@@ -134,7 +134,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: RUN,
         find: "self.trials_end = self.trials_end.min(range.start + offset + 1);",
         replace: "self.trials_end = if self.aborted { self.trials_end } else { range.start + offset + 1 };",
-        caught_by: sim("an_abort_gives_the_same_table_for_any_number_of_workers"),
+        caught_by: core("an_aborted_sweep_ends_with_its_first_failed_trial_whoever_meets_it_first"),
     },
     Mutant {
         name: "messages-leave-though-the-commit-failed",
@@ -229,9 +229,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "who-was-replaced-writes-on",
-        file: JOURNAL,
-        find: "        if let Some(owner) = &self.owner {\n            owner.check()?;",
-        replace: "        if let Some(owner) = self.owner.as_ref().filter(|_| false) {\n            owner.check()?;",
+        file: "coordinator/src/owner.rs",
+        find: "            return Err(lost.clone());\n        }\n        if held.renewed.elapsed() < held.record.lease / 2 {",
+        replace: "            let _ = lost;\n        }\n        if held.renewed.elapsed() < held.record.lease * 1_000_000 {",
         caught_by: lib("tumble-coordinator", "owner::tests::who_was_replaced_writes_nothing_more_and_leaves"),
     },
     Mutant {
