@@ -16,6 +16,7 @@ use tumble_proto::v1::workers_client::WorkersClient;
 use tumble_proto::{outcomes, v1};
 
 use crate::cases::*;
+use crate::tally::survived;
 use crate::tumble::*;
 
 /// What a coordinator may need with all that these tests do to it. In a debug build it takes some 30 MB by itself.
@@ -150,6 +151,7 @@ fn a_worker_that_floods_is_dismissed_with_a_reason_and_the_run_goes_on() {
         assert_eq!(ended.code(), Code::InvalidArgument, "{ended:?}");
     });
     completes(&place, &coordinator, &run, "beside workers that flooded");
+    survived("a worker that floods", 2);
 }
 
 #[test]

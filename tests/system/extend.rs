@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use tumble_tables::{AttemptOutcome, AttemptRow, read_attempts};
 
 use crate::cases::*;
+use crate::tally::survived;
 use crate::tumble::*;
 
 /// A sweep of points that a design samples.
@@ -163,6 +164,7 @@ fn an_extension_that_is_killed_goes_on_and_the_run_stays_whole_until_it_is_compl
     assert!(all.len() > old_attempts.len());
     let reported: u64 = all.iter().filter(|row| row.outcome == AttemptOutcome::Reported).map(|row| row.trials).sum();
     assert_eq!(reported, 12 * 400);
+    survived("everything killed while a run is extended", 1);
 }
 
 #[test]
@@ -235,4 +237,5 @@ fn generations_that_the_trials_do_not_lead_to_are_refused_by_name() {
         "{said}"
     );
     assert!(!place.path().join("run.extending").exists());
+    survived("generations or trials changed by hand", 1);
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sys::signal::Signal;
 
 use crate::cases::*;
+use crate::tally::survived;
 use crate::tumble::*;
 
 fn start(place: &Place, words: &str) -> Process {
@@ -101,6 +102,7 @@ fn the_folder_of_another_hosts_coordinator_is_taken_when_its_heartbeat_has_stopp
     let waiting = "process 7 on host elsewhere holds the state folder; waiting up to 1.4 s to see whether it is gone\n";
     let over = "process 7 on host elsewhere has not renewed its hold on the state folder; taking over\n";
     assert!(said.stderr.contains(waiting) && said.stderr.contains(over), "{said:#?}");
+    survived("the coordinator's host is gone", 1);
 }
 
 #[test]
@@ -129,6 +131,7 @@ fn the_folder_of_another_hosts_coordinator_is_refused_while_its_heartbeat_goes_o
         assert!(said.stderr.ends_with(&expected), "{said:#?}");
     });
     assert!(!state.join("journal.sqlite").exists(), "nothing is written");
+    survived("a second coordinator on the same state folder", 1);
 }
 
 /// What a network file system without locks and a paused machine do together.

@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value as Json;
 use tumble_tables::Column;
 
+use crate::tally::survived;
 use crate::tumble::*;
 
 /// Scores a point with awk, from its words alone. It says more than its answer, on both streams.
@@ -117,6 +118,7 @@ fn a_run_of_a_program_that_is_killed_goes_on_to_the_same_bytes_and_leaves_no_pro
     place.file("open", "");
     place.tumble("run --resume --quiet --workers 3 --out killed").exits(0);
     assert_same(&results(&place.path().join("killed")), &quiet, "killed in its middle");
+    survived("a worker killed in the middle of a program of yours", 1);
 }
 
 #[test]

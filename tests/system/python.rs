@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use tumble_tables::Column;
 
+use crate::tally::survived;
 use crate::tumble::*;
 
 /// Whether PATH has a Python that can import this.
@@ -147,6 +148,7 @@ fn a_run_of_a_function_that_is_killed_goes_on_to_the_same_bytes_and_leaves_no_in
     place.file("open", "");
     place.tumble("run --resume --quiet --workers 3 --out killed").exits(0);
     assert_same(&results(&place.path().join("killed")), &quiet, "killed in its middle");
+    survived("a worker killed in the middle of a function of yours", 1);
 }
 
 #[test]
@@ -285,6 +287,7 @@ fn a_function_that_dies_of_what_it_has_gathered_loses_no_trial() {
     let run_file = over("{ integers = [0, 39] }", "").replace("\"list\"", "\"grid\"");
     place.results(&run_file, 2, "out");
     assert_eq!(numbers(&place.path().join("out"), "y"), (0..40).map(f64::from).collect::<Vec<_>>());
+    survived("an interpreter of a function of yours dies", 1);
 }
 
 #[test]
@@ -300,6 +303,7 @@ fn a_trial_that_hangs_costs_itself_alone_and_an_import_that_takes_long_costs_non
     assert_eq!(texts(&folder, "outcome"), ["scored", "timed_out", "scored"]);
     let y = numbers(&folder, "y");
     assert_eq!((y[0], y[2]), (1.0, 3.0));
+    survived("a trial of a function hangs", 1);
 }
 
 #[test]
@@ -478,4 +482,5 @@ fn a_worker_without_the_module_or_the_interpreter_evaluates_nothing_and_says_why
     let view = coordinator.client(&format!("wait {run} --output json")).exits(0).json();
     assert_eq!(view["trials_failed"].as_u64().unwrap_or(0), 0, "{view:#}");
     drop(has_both);
+    survived("a worker that lacks the module or the interpreter", 2);
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::cases::*;
+use crate::tally::survived;
 use crate::tumble::*;
 
 fn mode(path: &Path) -> u32 {
@@ -138,6 +139,7 @@ fn a_state_folder_has_one_coordinator() {
     under_way(&place.path().join("out/.tumble"), "last", 0.0);
     let said = place.tumble("run --resume --out out").exits(2);
     assert!(said.stderr.starts_with("error: another process uses the state folder "), "{said:#?}");
+    survived("a second coordinator on the same state folder", 1);
 }
 
 #[test]
