@@ -102,15 +102,17 @@ fn a_coordinator_killed_and_started_again_goes_on_with_the_same_workers_and_clie
         place.file("run-file.toml", run_file);
         let address = free_address();
         let mut coordinator = Coordinator::start(&place, &address);
-        let mut workers = [coordinator.worker(), coordinator.worker()];
         let run = coordinator.submit("run-file.toml");
         let access = coordinator.state().join("client.access");
         let client = |command: &str| {
             let mut process = tumble();
-            process.args([command, &run, "--output", "json", "--quiet", "--access"]).arg(&access);
+            process.args([command, &run, "--output", "json", "--access"]).arg(&access);
             Process::start(process)
         };
         let clients = [client("wait"), client("watch")];
+        // One that had not found the coordinator yet would give up; without workers nothing is done before they have.
+        until("the clients have heard of the run", || clients[1].has_spoken().then_some(()));
+        let mut workers = [coordinator.worker(), coordinator.worker()];
         for share in [0.2, 0.5] {
             let before = under_way(coordinator.state(), &run, share)["trials_done"].as_u64();
             coordinator.kill_9();
