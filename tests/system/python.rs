@@ -177,6 +177,14 @@ fn a_function_that_looks_at_the_clock_is_caught_by_verify() {
     assert_eq!(said["differing"].as_array().map(Vec::len), Some(3), "{said:#}");
     let said = place.tumble("verify out --sample 100%").exits(6);
     assert!(said.stdout.contains("trial 0: point 0") && said.stdout.contains("RECORDED"), "{}", said.stdout);
+    // Where the module is not, nothing is evaluated and nothing is found to differ.
+    std::fs::create_dir(place.path().join("elsewhere")).expect("the place is ours");
+    for command in ["verify out", "replay out --trial 1"] {
+        let said = place.tumble(&format!("{command} --here elsewhere")).exits(2);
+        for words in ["this machine cannot evaluate the run: ", "--here"] {
+            assert!(said.stderr.contains(words), "{command}: {said:#?}");
+        }
+    }
 }
 
 const FAILS: &str = r#"

@@ -15,7 +15,7 @@ use tumble_pipelines::{Trace, registry};
 use tumble_search::{Problem, Proposal, Strategy, strategies};
 use tumble_tables::{Column, Metadata, TraceFormat};
 use tumble_worker::evaluate::Slot;
-use tumble_worker::worker::{Grant, Job, OpenRun};
+use tumble_worker::worker::{Grant, Job, OpenRun, Piece};
 
 use crate::args::{ReplayArgs, VerifyArgs};
 use crate::commands::describe::value_json;
@@ -34,6 +34,8 @@ struct Recorded {
     folder: std::path::PathBuf,
     /// What happens inside the trial that is evaluated again, if that is wanted.
     trace: Option<Mutex<Trace>>,
+    /// Why a trial could not be evaluated here.
+    refused: Mutex<Option<String>>,
 }
 
 /// One trial as it is recorded.
@@ -147,6 +149,7 @@ impl Recorded {
             folder: folder.to_owned(),
             run: Arc::new(run),
             trace: None,
+            refused: Mutex::default(),
         })
     }
 
@@ -209,7 +212,12 @@ impl Recorded {
             true => self.replay_generations(wanted, &mut evaluate)?,
             false => evaluate(wanted, &self.run.layout, None),
         }
-        Ok(compared)
+        match self.refused.lock().expect("nobody panics with it").take() {
+            Some(reason) => Err(Failure::usage(format!(
+                "this machine cannot evaluate the run: {reason}\n  code of your own is looked for in the folder that --here names"
+            ))),
+            None => Ok(compared),
+        }
     }
 
     /// How many of the recorded numbers tell what a trial was given: its values of evolved axes, or its point at a rung.
@@ -338,13 +346,19 @@ impl Recorded {
             range: TrialRange::new(trial, trial + 1),
         };
         let job = Job { grant, run: self.run.clone(), proposal: proposal.cloned(), abandon: Arc::default() };
-        let mut outcomes = Outcomes::default();
+        let (mut outcomes, mut refused) = (Outcomes::default(), None);
+        let mut take = |piece: Piece| (outcomes, refused) = (piece.outcomes, piece.refused);
         match &self.trace {
-            None => slot.evaluate(&job, |piece| outcomes = piece.outcomes),
+            None => slot.evaluate(&job, take),
             Some(trace) => {
                 let mut trace = trace.lock().expect("one trial is traced, by one thread");
-                slot.trace(&job, &mut trace, |piece| outcomes = piece.outcomes);
+                slot.trace(&job, &mut trace, &mut take);
             }
+        }
+        if outcomes.trials == 0 {
+            let reason = refused.unwrap_or_else(|| "the trial was interrupted".to_owned());
+            *self.refused.lock().expect("nobody panics with it") = Some(reason);
+            return Row { outcome: String::new(), metrics: Vec::new() };
         }
         Row {
             outcome: outcomes.status(0).name().to_owned(),
