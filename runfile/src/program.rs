@@ -66,6 +66,11 @@ pub(crate) struct Owner {
 
 const OWNER: Owner = Owner { word: "program", places: &PLACES, is_in_capitals: true, keywords: &[] };
 
+/// Metrics of which the run file has the names alone.
+pub(crate) fn described(names: Vec<String>) -> Vec<Metric> {
+    names.into_iter().map(|name| Metric { name, unit: String::new(), summary: String::new() }).collect()
+}
+
 /// What a run file says of code of the user's own.
 pub(crate) struct Own {
     /// `None` once a problem is noted.
@@ -102,10 +107,7 @@ pub(crate) fn of(typed: &Typed<'_>, notes: &mut Notes<'_>) -> Option<Own> {
             objective: objective(typed, &metrics)?,
             prolongs: steps(typed).map(|steps| steps.value.clone()),
             parameters,
-            metrics: metrics
-                .into_iter()
-                .map(|name| Metric { name, unit: String::new(), summary: String::new() })
-                .collect(),
+            metrics: described(metrics),
             ..open
         })
     });

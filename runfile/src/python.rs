@@ -4,12 +4,10 @@
 //! metrics are laid into the tree, so that the canonical run file says it all and nobody needs the interpreter to read it.
 
 use tumble_domain::code::PYTHON_PLACES;
-use tumble_domain::{
-    Code, Direction, Genome, GenomeLength, Kind, Metric, Objective, PipelineDescription, Python, Value,
-};
+use tumble_domain::{Code, Direction, Genome, GenomeLength, Kind, Objective, PipelineDescription, Python, Value};
 
 use crate::problem::{At, Notes};
-use crate::program::{Own, Owner, kind_of, kind_of_axis, metrics, objective, parameters, steps};
+use crate::program::{Own, Owner, described, kind_of, kind_of_axis, metrics, objective, parameters, steps};
 use crate::tree::{Entry, Item, Node, Table};
 use crate::typed::{Typed, TypedPython, Written};
 use crate::wording::instead_of;
@@ -141,10 +139,7 @@ pub(crate) fn of(typed: &Typed<'_>, notes: &mut Notes<'_>) -> Option<Own> {
             objective: objective(typed, &metrics)?,
             prolongs: steps(typed).map(|steps| steps.value.clone()),
             parameters,
-            metrics: metrics
-                .into_iter()
-                .map(|name| Metric { name, unit: String::new(), summary: String::new() })
-                .collect(),
+            metrics: described(metrics),
             genome: genome.map(|length| Genome {
                 name: GENOME.to_owned(),
                 length: GenomeLength::Fixed(length),

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use nix::sys::signal::Signal;
 use serde_json::Value as Json;
@@ -55,17 +54,6 @@ fn over(x: &str, program: &str) -> String {
         "name = \"own\"\npipeline = \"program\"\n[program]\nmetrics = [\"y\"]\n{program}\n[sweep]\ndesign = \"list\"\n\
          [sweep.axes]\nx = {x}\n"
     )
-}
-
-fn texts(folder: &Path, column: &str) -> Vec<String> {
-    let column = tumble_tables::read_column(&folder.join("trials"), column).expect("the table is complete");
-    let Column::Text(texts) = column else { panic!("a column of text") };
-    texts.into_iter().map(|text| text.as_deref().unwrap_or_default().to_owned()).collect()
-}
-
-fn numbers(folder: &Path, column: &str) -> Vec<f64> {
-    let column = tumble_tables::read_column(&folder.join("trials"), column).expect("the table is complete");
-    column.numbers().expect("a column of numbers")
 }
 
 #[test]

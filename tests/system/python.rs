@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
-use tumble_tables::Column;
 
 use crate::tally::survived;
 use crate::tumble::*;
@@ -35,17 +34,6 @@ fn over(x: &str, more: &str) -> String {
         "name = \"own\"\npipeline = \"python\"\n[python]\nentry = \"model.py:evaluate\"\nmetrics = [\"y\"]\n{more}\n\
          [sweep]\ndesign = \"list\"\n[sweep.axes]\nx = {x}\n"
     )
-}
-
-fn texts(folder: &Path, column: &str) -> Vec<String> {
-    let column = tumble_tables::read_column(&folder.join("trials"), column).expect("the table is complete");
-    let Column::Text(texts) = column else { panic!("a column of text") };
-    texts.into_iter().map(|text| text.as_deref().unwrap_or_default().to_owned()).collect()
-}
-
-fn numbers(folder: &Path, column: &str) -> Vec<f64> {
-    let column = tumble_tables::read_column(&folder.join("trials"), column).expect("the table is complete");
-    column.numbers().expect("a column of numbers")
 }
 
 /// What the function is given, and a number that depends on all of it.

@@ -298,6 +298,19 @@ pub(crate) fn assert_each_trial_once(folder: &Path, trials: u64) {
     assert!(rows.iter().copied().eq(0..trials), "the rows are not the trials 0..{trials}, once each");
 }
 
+/// A column of text of a run's trials; what is missing is empty.
+pub(crate) fn texts(folder: &Path, column: &str) -> Vec<String> {
+    let column = tumble_tables::read_column(&folder.join("trials"), column).expect("the table is complete");
+    let tumble_tables::Column::Text(texts) = column else { panic!("a column of text") };
+    texts.into_iter().map(|text| text.as_deref().unwrap_or_default().to_owned()).collect()
+}
+
+/// A column of numbers of a run's trials.
+pub(crate) fn numbers(folder: &Path, column: &str) -> Vec<f64> {
+    let column = tumble_tables::read_column(&folder.join("trials"), column).expect("the table is complete");
+    column.numbers().expect("a column of numbers")
+}
+
 /// The summary of a run that has ended.
 pub(crate) fn summary(folder: &Path) -> Json {
     let text = fs::read_to_string(folder.join("summary.json")).expect("a run that has ended has a summary");
