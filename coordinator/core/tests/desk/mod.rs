@@ -78,6 +78,7 @@ pub(crate) fn pipeline() -> PipelineDescription {
 fn spec(plan: Plan) -> RunSpec {
     RunSpec {
         code: None,
+        bundle: None,
         name: "walk".into(),
         pipeline: "walk".into(),
         seed: Seed(5),
