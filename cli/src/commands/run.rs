@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use tumble_bundle::kept;
 use tumble_coordinator::folder::new_run_id;
 use tumble_coordinator::journal::Journal;
 use tumble_coordinator::{Config, Folders, OwnerSettings, Server, owner};
@@ -13,6 +14,7 @@ use tumble_proto::{describe, v1};
 use tumble_runfile::Understood;
 
 use crate::args::RunArgs;
+use crate::bundle;
 use crate::client::{connect_to, exit_of, refused};
 use crate::commands::clients::follow;
 use crate::commands::processes::serve_failure;
@@ -44,6 +46,7 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
     let local = Local {
         understood,
         run_file: args.file,
+        files_of: None,
         folder: folder.clone(),
         id,
         workers: args.workers.unwrap_or_else(cores),
@@ -64,6 +67,8 @@ pub(crate) struct Local {
     pub(crate) understood: Understood,
     /// The file that it was read from, if the command names one.
     pub(crate) run_file: Option<PathBuf>,
+    /// Another run's folder that has the files which travel with it, if one has.
+    pub(crate) files_of: Option<PathBuf>,
     /// Where its tables go, and its state while it is not complete.
     pub(crate) folder: PathBuf,
     /// Its id, unless its journal knows it by another already.
@@ -77,7 +82,7 @@ pub(crate) struct Local {
 /// Carries a run out from where it stands; what is given is how it ended. `None` if it was stopped before, which has been
 /// said then.
 pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1::RunView>, Failure> {
-    let Local { understood, run_file, folder, id, workers: count, memory, go_on: resume } = local;
+    let Local { understood, run_file, files_of, folder, id, workers: count, memory, go_on: resume } = local;
     let state = folder.join(STATE);
     let asked = stop_requests();
     let config = Config {
@@ -95,7 +100,17 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
         run_toml: tumble_runfile::canonical(&understood.spec, &understood.inner),
         pipeline: Some(describe::to_wire(&understood.inner)),
     };
-    let mut view = client.submit(request).await.map_err(refused)?.into_inner();
+    let beside = run_file.as_deref().map(runfile::folder_of);
+    let folders: Vec<&Path> = beside.into_iter().chain([&*folder]).chain(files_of.as_deref()).collect();
+    let mut view = bundle::submit(
+        &mut client,
+        &server.client_access,
+        request,
+        &understood,
+        &folders,
+        Output { quiet: true, ..output },
+    )
+    .await?;
     if view.state() == v1::RunState::Suspended {
         let request = v1::RunRequest { run: view.run.clone() };
         view = client.resume(request).await.map_err(refused)?.into_inner();
@@ -156,7 +171,10 @@ fn here(run_file: Option<&Path>, understood: &Understood, state: &Path) -> Resul
         Some(file) => std::path::absolute(runfile::folder_of(file)).map_err(failed)?,
         None => std::fs::read(&note).map_or_else(|_| PathBuf::from("."), |bytes| OsString::from_vec(bytes).into()),
     };
-    runfile::find_program(understood, &here).map_err(Failure::usage)?;
+    // Code that travels with the run is looked for where it is laid out.
+    if run_file.is_some() || understood.spec.bundle.is_none() {
+        runfile::find_program(understood, &here).map_err(Failure::usage)?;
+    }
     std::fs::write(&note, here.as_os_str().as_bytes()).map_err(failed)?;
     Ok(here)
 }
@@ -212,6 +230,8 @@ fn holds_nothing_yet(folder: &Path) -> bool {
         entry.is_ok_and(|entry| match entry.file_name().to_str() {
             Some(STATE) => entry.path().is_dir(),
             Some("trials") => is_empty(&entry.path()),
+            // Files that were to travel with it come first of all.
+            Some(kept::FOLDER | kept::UNFINISHED) => true,
             _ => false,
         })
     });
