@@ -112,13 +112,12 @@ impl Cache {
         let private = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
         private(root).map_err(|error| failed(root, error))?;
         // Under a folder that others can write to, such as /tmp, somebody may have been there first; a link is its maker's.
-        let about = fs::symlink_metadata(root).map_err(|error| failed(root, error))?;
-        if about.uid() != rustix::process::geteuid().as_raw() {
+        if !is_ours(root) {
             return Err(format!("{} belongs to somebody else", root.display()));
         }
         let store = Store::open(&root.join("blobs")).map_err(|error| error.to_string())?;
         let laid_out = laid_out_in(root);
-        sweep(&laid_out);
+        sweep(root);
         private(&laid_out).map_err(|error| failed(&laid_out, error))?;
         let chance = getrandom::u64().unwrap_or_default();
         let name = format!("{}-{chance:016x}", std::process::id());
@@ -199,10 +198,20 @@ pub fn known(hash: Hash) -> Option<Manifest> {
 
 /// Removes what workers left that were killed. Nothing is made where no cache is.
 pub fn tidy() {
-    roots().iter().for_each(|root| sweep(&laid_out_in(root)));
+    roots().iter().for_each(|root| sweep(root));
 }
 
-fn sweep(laid_out: &Path) {
+/// Whether a file, a folder or a link belongs to this user.
+fn is_ours(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|about| about.uid() == rustix::process::geteuid().as_raw())
+}
+
+fn sweep(root: &Path) {
+    let laid_out = laid_out_in(root);
+    // What somebody else has planted under our name may lead anywhere.
+    if !is_ours(root) || !is_ours(&laid_out) || laid_out.is_symlink() {
+        return;
+    }
     let Ok(entries) = fs::read_dir(laid_out) else { return };
     for folder in entries.flatten().map(|entry| entry.path()) {
         let is_unnamed = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNNAMED));
