@@ -459,7 +459,7 @@ async fn file_of(store: &Store, run: &str, file: &File, source: &Source) -> Resu
         // One that stands still is not waited for.
         let is_alone = looks >= LOOKS_MAX;
         let begin =
-            move || if is_alone { store.take_in(hash, length).map(Begun::Begun) } else { store.go_on(hash, length) };
+            move || if is_alone { store.take_in(hash, length).map(Begun::of) } else { store.go_on(hash, length) };
         match blocking(begin).await? {
             Begun::There => return Ok(None),
             Begun::Busy => tokio::time::sleep(LOOK_EVERY).await,
@@ -480,7 +480,7 @@ async fn file_of(store: &Store, run: &str, file: &File, source: &Source) -> Resu
 }
 
 /// Receives what is left of a file; how many bytes it has then. A thread writes them: a slow disk is to stall nothing else.
-async fn receive(mut incoming: Incoming, run: &str, hash: Hash, source: &Source) -> Result<u64, Not> {
+async fn receive(mut incoming: Box<Incoming>, run: &str, hash: Hash, source: &Source) -> Result<u64, Not> {
     if incoming.is_whole() {
         let received = incoming.received();
         blocking(move || incoming.finish()).await?;
@@ -599,7 +599,9 @@ mod tests {
             };
             let manifest = Manifest::try_new(files.iter().map(file).collect()).expect("they make a bundle");
             let fake = Fake::default();
-            files.iter().for_each(|(_, bytes)| drop(fake.has(bytes)));
+            for (_, bytes) in files {
+                fake.has(bytes);
+            }
             let hash = fake.has(manifest.text().as_bytes());
             (fake, hash)
         }
