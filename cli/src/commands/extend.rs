@@ -129,7 +129,8 @@ fn goes_on(places: &Places, args: &ExtendArgs, asks: bool, output: Output) -> Re
 }
 
 fn recorded(folder: &Path, output: Output) -> Result<Understood, Failure> {
-    runfile::read(&folder.join("run.toml"), &[], Output { quiet: true, ..output })
+    // What it recorded says it all: neither its code nor its files are asked for, which a killed extension may not have yet.
+    runfile::read_recorded(&folder.join("run.toml"), &[], Output { quiet: true, ..output })
 }
 
 fn asked(places: &Places, args: &ExtendArgs, output: Output) -> Result<Understood, Failure> {
