@@ -14,6 +14,10 @@ use tumble_runfile::Override;
 ///
 /// Exit codes: 0 complete, 1 internal error, 2 usage or invalid run file, 3 finished but some trials failed, 4 stopped
 /// and can be resumed, 5 coordinator unreachable or refusing, 6 results disagree, 128+n signal n.
+///
+/// Whatever has an environment variable may also stand in a configuration file, `tumble/config.toml` in
+/// `$XDG_CONFIG_HOME` or `~/.config`, or where `TUMBLE_CONFIG` says: `workers = 4` for TUMBLE_WORKERS. A flag goes before
+/// the environment, and that before the file.
 #[derive(Debug, Parser)]
 #[command(name = "tumble", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Args {
