@@ -4,13 +4,13 @@
 //! outcomes, and gives the next ones. Between two generations it waits, and has a population of none. Candidates are what was
 //! given, to the bit: nothing is folded into bounds.
 
-use tumble_domain::{Fitness, GIVEN, Seed};
+use tumble_domain::{Fitness, GIVEN};
 
 use super::members::NUMBERS_MAX;
 use super::memory::Numbers;
 use super::{Entry, Order, seal, snapshot_of};
 use crate::codec::Reader;
-use crate::proposal::{DIMENSION_MAX, Law, Proposal};
+use crate::proposal::{self, DIMENSION_MAX, Proposal};
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
 use crate::told::ToldAs;
 
@@ -20,12 +20,14 @@ pub const GIVEN_CANDIDATES_MAX: u32 = 1 << 16;
 /// The most numbers of all candidates that are given at once: 128 MiB.
 pub const GIVEN_NUMBERS_MAX: usize = NUMBERS_MAX;
 
-/// How many candidates may be given at once when the run file is silent, unless they are long.
+/// How many candidates may be given at once when the run file is silent, unless they are long: no more than 64 MiB, for the
+/// coordinator holds several times what it is given.
 const POPULATION: usize = 4096;
+const NUMBERS: usize = 1 << 23;
 
 pub(super) const ENTRY: Entry = Entry {
     describe,
-    population: |dimension, _| (GIVEN_NUMBERS_MAX / dimension.max(1)).clamp(1, POPULATION) as u32,
+    population: |dimension, _| (NUMBERS / dimension.max(1)).clamp(1, POPULATION) as u32,
     memory: |n, population, _| Numbers { state: n * population, proposal: n * population, scratch: 0 },
     build: |order| Ok(Box::new(Given::try_new(&order)?)),
     restore: |from| Ok(Box::new(Given::restore(from)?)),
@@ -91,14 +93,7 @@ pub fn check_size(candidates: u64, dimension: usize) -> Result<(), String> {
 
 impl Strategy for Given {
     fn ask(&self) -> Proposal {
-        Proposal {
-            // Nothing is drawn.
-            seed: Seed(0),
-            generation: self.generation,
-            candidates: self.population(),
-            bounds: None,
-            law: Law::Explicit { dimension: self.dimension, points: self.points.clone() },
-        }
+        proposal::given(self.generation, self.dimension, &self.points)
     }
 
     fn tell(&mut self, fitness: &[Fitness]) {
@@ -148,7 +143,7 @@ mod tests {
     use super::*;
     use crate::strategies;
     use crate::strategy::Problem;
-    use tumble_domain::{Evolve, Start, StopRule, TrialSeeds};
+    use tumble_domain::{Evolve, Seed, Start, StopRule, TrialSeeds};
 
     fn given(population: Option<u32>, dimension: usize) -> Result<Box<dyn Strategy>, StrategyError> {
         let evolve = Evolve {
@@ -206,7 +201,7 @@ mod tests {
         assert!(refused(GIVEN_CANDIDATES_MAX + 1, 1).contains("at most 65536"));
         assert!(refused(17, 1 << 20).contains("at most 16 "));
         assert!(given(Some(16), 1 << 20).is_ok());
-        assert_eq!(strategies::default_population(GIVEN, 1 << 22, &[]).unwrap(), 4);
+        assert_eq!(strategies::default_population(GIVEN, 1 << 22, &[]).unwrap(), 2);
         assert_eq!(strategies::default_population(GIVEN, 5, &[]).unwrap(), 4096);
     }
 
