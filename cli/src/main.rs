@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let output = output::Output {
         json: args.output == args::OutputFormat::Json,
         quiet: args.quiet,
-        events: args.progress == args::ProgressFormat::Json,
+        notices: args.progress == args::ProgressFormat::Json,
     };
     match commands::dispatch(args, output) {
         Ok(exit) => exit.into(),

@@ -12,8 +12,8 @@ use crate::exit::{Exit, Failure};
 pub(crate) struct Output {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
-    /// What goes to stderr are events, one JSON object a line, for a program that reads along.
-    pub(crate) events: bool,
+    /// What goes to stderr are notices, one JSON object a line, for a program that reads along.
+    pub(crate) notices: bool,
 }
 
 impl Output {
@@ -34,28 +34,28 @@ impl Output {
         if self.quiet {
             return;
         }
-        if self.events {
-            return self.event("note", json!({ "text": text.as_ref() }));
+        if self.notices {
+            return self.notice("note", json!({ "text": text.as_ref() }));
         }
         let _ = writeln!(anstream::stderr(), "{}", text.as_ref());
     }
 
     /// Something that happened, on one line of stderr, for who asked for `--progress json`. Fields are only ever added.
-    pub(crate) fn event(self, name: &str, fields: Value) {
-        if !self.events || self.quiet {
+    pub(crate) fn notice(self, name: &str, fields: Value) {
+        if !self.notices || self.quiet {
             return;
         }
-        let mut event = json!({ "event": name });
-        if let (Value::Object(event), Value::Object(fields)) = (&mut event, fields) {
-            event.extend(fields);
+        let mut notice = json!({ "notice": name });
+        if let (Value::Object(notice), Value::Object(fields)) = (&mut notice, fields) {
+            notice.extend(fields);
         }
-        let _ = writeln!(std::io::stderr(), "{event}");
+        let _ = writeln!(std::io::stderr(), "{notice}");
     }
 
     /// Why the command failed.
     pub(crate) fn failure(self, failure: &Failure) {
-        if self.events {
-            self.event("error", json!({ "text": failure.message, "exit_code": failure.exit as u8 }));
+        if self.notices {
+            self.notice("error", json!({ "text": failure.message, "exit_code": failure.exit as u8 }));
         } else {
             let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
             let _ = writeln!(anstream::stderr(), "{red}error{red:#}: {failure}");

@@ -82,8 +82,8 @@ pub(crate) async fn wait(args: WaitArgs, output: Output) -> Result<Exit, Failure
     let mut client = connect(&args.run.client.access).await?;
     let mut latest = client.get(v1::RunRequest { run: args.run.run.clone() }).await.map_err(refused)?.into_inner();
     let run = latest.run.clone();
-    // Whoever waits is a script, and is told nothing on the way unless it asks for events.
-    let mut progress = Progress::new(Output { quiet: output.quiet || !output.events, ..output });
+    // Whoever waits is a script, and is told nothing on the way unless it asks for notices.
+    let mut progress = Progress::new(Output { quiet: output.quiet || !output.notices, ..output });
     let waiting = follow(&mut client, &run, |view| {
         progress.update(view);
         latest = view.clone();

@@ -109,8 +109,8 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
     let surroundings = runfile::surroundings(&noted(here.as_deref(), &understood, &state)?, Some(folder.join(FAILED)))?;
     let (access, log) = (state.join("worker.access"), state.join("workers.log"));
     let mut workers = LocalWorkers::start(count, memory, surroundings, &access, &log)?;
-    match output.events {
-        true => output.event("started", json!({ "run": view.run, "folder": folder, "workers": count })),
+    match output.notices {
+        true => output.notice("started", json!({ "run": view.run, "folder": folder, "workers": count })),
         false => output.note(format!("{}: {count} workers, tables in {}", view.run, folder.display())),
     }
 

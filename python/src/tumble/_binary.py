@@ -20,9 +20,9 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, TextI
 
 from ._errors import Interrupted, TumbleError
 
-Event = Dict[str, Any]
+Notice = Dict[str, Any]
 
-#: What the program wrote that was no event, of which the end is kept for when it dies without saying why.
+#: What the program wrote that was no notice, of which the end is kept for when it dies without saying why.
 _LINES_KEPT = 20
 #: Names the program where the one that came along is not wanted.
 _VARIABLE = "TUMBLE_BINARY"
@@ -80,7 +80,7 @@ class Answer:
 
 def call(
     arguments: List[str],
-    on_event: Optional[Callable[[Event], None]] = None,
+    on_notice: Optional[Callable[[Notice], None]] = None,
     *,
     environment: Optional[Mapping[str, str]] = None,
     leash: bool = False,
@@ -88,7 +88,7 @@ def call(
     """Runs a command to its end. Ctrl-C is passed on, and `Interrupted` raised when the program has ended; a second one ends it at
     once. With `leash` the program has a pipe as its standard input, which closes however this process ends."""
     surroundings = dict(os.environ, **(environment or {}))
-    # What a person has chosen for the terminal must not keep events from us.
+    # What a person has chosen for the terminal must not keep notices from us.
     surroundings.pop("TUMBLE_QUIET", None)
     process = subprocess.Popen(
         [binary(), *arguments, "--output", "json", "--progress", "json"],
@@ -123,7 +123,7 @@ def call(
                 elif name == "out":
                     out.append(line)
                 else:
-                    _take(line, answer, rest, on_event)
+                    _take(line, answer, rest, on_notice)
             except KeyboardInterrupt:
                 interrupts += 1
                 process.send_signal(signal.SIGINT)
@@ -159,18 +159,18 @@ def _read(name: str, stream: TextIO, lines: "queue.SimpleQueue[Tuple[str, Option
         lines.put((name, None))
 
 
-def _take(line: str, answer: Answer, rest: List[str], on_event: Optional[Callable[[Event], None]]) -> None:
+def _take(line: str, answer: Answer, rest: List[str], on_notice: Optional[Callable[[Notice], None]]) -> None:
     try:
-        event = json.loads(line)
-        kind = event["event"]
+        notice = json.loads(line)
+        kind = notice["notice"]
     except (ValueError, TypeError, KeyError):
         # A line of the program's log.
         rest.append(line.rstrip("\n"))
         del rest[:-_LINES_KEPT]
         return
     if kind == "note":
-        answer.notes.append(event.get("text", ""))
+        answer.notes.append(notice.get("text", ""))
     elif kind == "error":
-        answer.error = event.get("text", "")
-    if on_event is not None:
-        on_event(event)
+        answer.error = notice.get("text", "")
+    if on_notice is not None:
+        on_notice(notice)

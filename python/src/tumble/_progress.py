@@ -1,4 +1,4 @@
-"""A bar in a terminal or a notebook, fed by the program's events."""
+"""A bar in a terminal or a notebook, fed by the program's notices."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import shutil
 import sys
 from typing import Any, Callable, Optional, Union
 
-from ._binary import Event
+from ._binary import Notice
 
-#: `True`: a bar where somebody looks; `False`: none; or a function that is given every event of the program as a dict.
-Wanted = Union[bool, Callable[[Event], None]]
+#: `True`: a bar where somebody looks; `False`: none; or a function that is given every notice of the program as a dict.
+Wanted = Union[bool, Callable[[Notice], None]]
 
 _WIDTH = 32
 
@@ -24,12 +24,12 @@ class Progress:
         if wanted is True:
             self._shown = _notebook() or _terminal()
 
-    def __call__(self, event: Event) -> None:
-        """Takes an event of the program."""
+    def __call__(self, notice: Notice) -> None:
+        """Takes a notice of the program."""
         if self._tell is not None:
-            self._tell(event)
-        if self._shown is not None and event.get("event") == "progress":
-            self._shown.show(event)
+            self._tell(notice)
+        if self._shown is not None and notice.get("notice") == "progress":
+            self._shown.show(notice)
 
     def end(self) -> None:
         """Leaves the last line in a notebook, and a clear line in a terminal."""
@@ -41,10 +41,10 @@ class _Terminal:
     def __init__(self) -> None:
         self._used = 0
 
-    def show(self, event: Event) -> None:
+    def show(self, notice: Notice) -> None:
         width = shutil.get_terminal_size().columns - 1
-        filled = int(_WIDTH * share(event))
-        line = f"{'█' * filled}{'░' * (_WIDTH - filled)} {words(event)}"
+        filled = int(_WIDTH * share(notice))
+        line = f"{'█' * filled}{'░' * (_WIDTH - filled)} {words(notice)}"
         try:
             line.encode(sys.stderr.encoding or "ascii")
         except UnicodeEncodeError:
@@ -65,10 +65,10 @@ class _Notebook:
         self._display, self._html = display, html_of
         self._handle: Any = None
 
-    def show(self, event: Event) -> None:
+    def show(self, notice: Notice) -> None:
         bar = (
-            f'<progress value="{share(event):.4f}" max="1" style="width:16em;vertical-align:middle"></progress> '
-            f"{html.escape(words(event))}"
+            f'<progress value="{share(notice):.4f}" max="1" style="width:16em;vertical-align:middle"></progress> '
+            f"{html.escape(words(notice))}"
         )
         if self._handle is None:
             self._handle = self._display(self._html(bar), display_id=True)
@@ -99,30 +99,30 @@ def _notebook() -> Optional[_Notebook]:
     return _Notebook(display, HTML) if shell is not None and hasattr(shell, "kernel") else None
 
 
-def share(event: Event) -> float:
+def share(notice: Notice) -> float:
     """How much of the run is done, from 0 to 1."""
-    trials = event.get("trials") or 1
-    return min(1.0, (event.get("trials_done") or 0) / trials)
+    trials = notice.get("trials") or 1
+    return min(1.0, (notice.get("trials_done") or 0) / trials)
 
 
-def words(event: Event) -> str:
+def words(notice: Notice) -> str:
     """What the bar says beside itself."""
-    text = f"{100 * share(event):3.0f}% {_count(event.get('trials_done'))} / {_count(event.get('trials'))} trials"
-    rate = event.get("trials_per_second")
+    text = f"{100 * share(notice):3.0f}% {_count(notice.get('trials_done'))} / {_count(notice.get('trials'))} trials"
+    rate = notice.get("trials_per_second")
     if rate:
         text += f", {_count(int(rate)) if rate >= 100 else f'{rate:.1f}'}/s"
-        left = event.get("seconds_left")
+        left = notice.get("seconds_left")
         if left:
             text += f", {_duration(left)} left"
-    if event.get("generations"):
-        text += f", generation {event.get('generation')} / {event.get('generations')}"
-    if event.get("best") is not None:
-        text += f", best {str(event.get('objective', '')).lstrip('-')} {event['best']:.5g}"
-    if event.get("trials_failed"):
-        text += f", {_count(event['trials_failed'])} failed"
-    if event.get("state") == "waiting" and event.get("reason"):
-        text += f", waiting: {event['reason']}"
-    elif event.get("state") == "finishing":
+    if notice.get("generations"):
+        text += f", generation {notice.get('generation')} / {notice.get('generations')}"
+    if notice.get("best") is not None:
+        text += f", best {str(notice.get('objective', '')).lstrip('-')} {notice['best']:.5g}"
+    if notice.get("trials_failed"):
+        text += f", {_count(notice['trials_failed'])} failed"
+    if notice.get("state") == "waiting" and notice.get("reason"):
+        text += f", waiting: {notice['reason']}"
+    elif notice.get("state") == "finishing":
         text += ", completing the tables"
     return text
 

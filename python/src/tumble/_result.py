@@ -43,7 +43,8 @@ class Champion:
     fitness: float
     #: What each axis was.
     settings: Dict[str, Any]
-    #: The vector, if the run searched one: a NumPy array of float64 of shape (elements,), or a list where there is no NumPy.
+    #: The vector that the run searched, or of `[evolve.axes]` the coordinates from 0 to 1: a NumPy array of float64 of shape
+    #: (elements,), or a list where there is no NumPy. `None` of a sweep.
     genome: Any
 
 

@@ -83,7 +83,7 @@ def run(
     - `interpreter`: the Python of the workers; by default this one, which is not written into the run.
     - `set`: settings of a run file to override, as `{"evolve.sigma": 0.5}`.
     - `workers`: how many processes; by default one for each core. `out`: the folder in which the run's own is made.
-    - `progress`: a bar in a terminal or notebook; or a function that is given every event of the program as a dict.
+    - `progress`: a bar in a terminal or notebook; or a function that is given every notice of the program as a dict.
 
     Some trials failed: a `TrialsFailedWarning`, and `result.failed`. Raises `RunFileError` where the run makes no sense (each
     problem is named with what to write instead), `RunFailed` where a failed trial ended it (`on_failure = "abort"`), `RunStopped`
@@ -233,14 +233,14 @@ def _carry_out(arguments: List[str], folder: Optional[Path], environment: Mappin
     """Gives the command, shows its progress, and makes a result or an error of its answer."""
     progress = Progress(wanted)
 
-    def on_event(event: Dict[str, Any]) -> None:
+    def on_notice(notice: Dict[str, Any]) -> None:
         nonlocal folder
-        if event.get("event") == "started":
-            folder = folder or Path(event["folder"])
-        progress(event)
+        if notice.get("notice") == "started":
+            folder = folder or Path(notice["folder"])
+        progress(notice)
 
     try:
-        answer = call(arguments, on_event, environment=environment, leash=True)
+        answer = call(arguments, on_notice, environment=environment, leash=True)
     except Interrupted as interrupted:
         raise _interrupted(folder) from interrupted
     finally:
