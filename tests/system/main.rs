@@ -15,6 +15,7 @@ mod limits;
 mod memory;
 mod mistakes;
 mod network;
+mod notices;
 mod ownership;
 mod program;
 mod python;
