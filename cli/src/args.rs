@@ -32,6 +32,10 @@ pub(crate) struct Args {
     #[arg(long, short, global = true, env = "TUMBLE_QUIET")]
     pub(crate) quiet: bool,
 
+    /// How progress and notes are shown on stderr: for people, or one JSON object a line for programs.
+    #[arg(long, global = true, value_enum, default_value_t = ProgressFormat::Auto, env = "TUMBLE_PROGRESS")]
+    pub(crate) progress: ProgressFormat,
+
     /// What is logged to stderr: error, warn, info, debug, or a filter such as `tumble_coordinator=debug`.
     #[arg(long, global = true, default_value = "warn", env = "TUMBLE_LOG")]
     pub(crate) log: String,
@@ -40,6 +44,14 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputFormat {
     Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressFormat {
+    /// A bar on a terminal, lines in a log.
+    Auto,
+    /// One JSON object a line: started, progress, note, error.
     Json,
 }
 
@@ -106,6 +118,13 @@ pub(crate) struct FileArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct HereArgs {
+    /// The folder that relative programs and functions mean; by default that of the run file.
+    #[arg(long, value_hint = ValueHint::DirPath)]
+    pub(crate) here: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// The run file. With `--resume` it may be left out: the folder has its own.
     #[arg(value_hint = ValueHint::FilePath, required_unless_present = "resume")]
@@ -119,8 +138,19 @@ pub(crate) struct RunArgs {
     #[arg(long, value_hint = ValueHint::DirPath)]
     pub(crate) out: Option<PathBuf>,
 
+    /// Without `--out`: the folder under which the run gets its own.
+    #[arg(long, value_hint = ValueHint::DirPath, default_value = "runs", conflicts_with = "out")]
+    pub(crate) under: PathBuf,
+
     #[command(flatten)]
     pub(crate) file_args: FileArgs,
+
+    #[command(flatten)]
+    pub(crate) here: HereArgs,
+
+    /// Stop as after Ctrl-C when standard input closes, so that a run never outlives the process that started it.
+    #[arg(long, hide = true)]
+    pub(crate) leash: bool,
 
     /// Complete the run in `--out` that was stopped or killed.
     #[arg(long, requires = "out")]
@@ -171,6 +201,9 @@ pub(crate) struct CheckArgs {
 
     #[command(flatten)]
     pub(crate) file_args: FileArgs,
+
+    #[command(flatten)]
+    pub(crate) here: HereArgs,
 
     /// Print the run as it is understood, with every default filled in, instead of the summary.
     #[arg(long)]
@@ -281,6 +314,9 @@ pub(crate) struct SubmitArgs {
 
     #[command(flatten)]
     pub(crate) file_args: FileArgs,
+
+    #[command(flatten)]
+    pub(crate) here: HereArgs,
 
     /// Submitting twice under one key gives one run; by default every submission is a new run.
     #[arg(long)]

@@ -35,7 +35,11 @@ fn main() -> ExitCode {
         Err(error) => return not_understood(&error),
     };
     start_logging(&args);
-    let output = output::Output { json: args.output == args::OutputFormat::Json, quiet: args.quiet };
+    let output = output::Output {
+        json: args.output == args::OutputFormat::Json,
+        quiet: args.quiet,
+        notices: args.progress == args::ProgressFormat::Json,
+    };
     match commands::dispatch(args, output) {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -1,16 +1,20 @@
-//! How a run comes along: a bar on a terminal, plain lines in a log, nothing when quiet.
+//! How a run comes along: a bar on a terminal, plain lines in a log, notices for a program, nothing when quiet.
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
 use tumble_proto::v1::{RunState, RunView};
 
+use crate::commands::clients::view_json;
 use crate::output::{Output, duration, grouped, number};
 
 /// In a log, a line at least this far apart; the distance grows with the run, so that a long one does not fill the log.
 const LINE_EVERY_MIN: Duration = Duration::from_secs(2);
+/// Notices are at least this far apart, so that whoever reads along has time for other things.
+const NOTICE_EVERY: Duration = Duration::from_millis(100);
 /// The rate is measured over this long.
 const RATE_OVER: Duration = Duration::from_secs(5);
 
@@ -23,7 +27,15 @@ pub(crate) struct Progress {
 
 enum Shown {
     Bar(ProgressBar),
-    Lines { next: Instant },
+    Lines {
+        next: Instant,
+    },
+    /// `left` is the last view if it was not told yet.
+    Notices {
+        output: Output,
+        next: Instant,
+        left: Option<Value>,
+    },
     Nothing,
 }
 
@@ -31,6 +43,8 @@ impl Progress {
     pub(crate) fn new(output: Output) -> Progress {
         let shown = if output.quiet {
             Shown::Nothing
+        } else if output.notices {
+            Shown::Notices { output, next: Instant::now(), left: None }
         } else if std::io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(8));
             let style = ProgressStyle::with_template("{bar:32.cyan/dim} {percent:>3}% {msg}");
@@ -62,13 +76,24 @@ impl Progress {
                     *next = now + LINE_EVERY_MIN.max((now - self.started) / 10);
                 }
             }
+            Shown::Notices { output, next, left } => {
+                let notice = notice(view, rate(&self.seen));
+                if now >= *next {
+                    output.notice("progress", notice);
+                    (*next, *left) = (now + NOTICE_EVERY, None);
+                } else {
+                    *left = Some(notice);
+                }
+            }
         }
     }
 
-    /// Clears the bar, so that what follows has the screen.
+    /// Clears the bar, so that what follows has the screen; tells the last notice.
     pub(crate) fn end(self) {
-        if let Shown::Bar(bar) = self.shown {
-            bar.finish_and_clear();
+        match self.shown {
+            Shown::Bar(bar) => bar.finish_and_clear(),
+            Shown::Notices { output, left: Some(notice), .. } => output.notice("progress", notice),
+            _ => {}
         }
     }
 }
@@ -78,6 +103,15 @@ fn rate(seen: &VecDeque<(Instant, u64)>) -> Option<f64> {
     let ((from, before), (to, now)) = (seen.front()?, seen.back()?);
     let seconds = (*to - *from).as_secs_f64();
     (seconds > 0.2 && now > before).then(|| (now - before) as f64 / seconds)
+}
+
+/// What a notice says of a run: all that a client is told of it, its rate, and how long it will still take at that rate.
+fn notice(view: &RunView, rate: Option<f64>) -> Value {
+    let left = view.trials.saturating_sub(view.trials_done) as f64;
+    let mut notice = view_json(view);
+    notice["trials_per_second"] = json!(rate);
+    notice["seconds_left"] = json!(rate.map(|rate| left / rate));
+    notice
 }
 
 fn describe(view: &RunView, rate: Option<f64>) -> String {

@@ -42,21 +42,32 @@ pub(crate) fn find_program(understood: &Understood, here: &Path) -> Result<(), S
 }
 
 /// Reads and checks a run file whose workers may be elsewhere. A Python function is asked what it takes, if that can be done here.
-pub(crate) fn read(path: &Path, overrides: &[Override], output: Output) -> Result<Understood, Failure> {
-    read_asking(path, overrides, output, Some(&|question, here| ask(question, here, output)))
+/// `here` is the folder that relative names of code mean, where it is not that of the run file.
+pub(crate) fn read(
+    path: &Path,
+    here: Option<&Path>,
+    overrides: &[Override],
+    output: Output,
+) -> Result<Understood, Failure> {
+    read_asking(path, here, overrides, output, Some(&|question, here| ask(question, here, output)))
 }
 
 /// Reads and checks a run file whose workers are here: a Python function must be found here as well.
-pub(crate) fn read_here(path: &Path, overrides: &[Override], output: Output) -> Result<Understood, Failure> {
+pub(crate) fn read_here(
+    path: &Path,
+    here: Option<&Path>,
+    overrides: &[Override],
+    output: Output,
+) -> Result<Understood, Failure> {
     let asking = |question: &Question, here: &Path| {
         ask(question, here, output).map_err(|error| AskError { elsewhere: false, ..error })
     };
-    read_asking(path, overrides, output, Some(&asking))
+    read_asking(path, here, overrides, output, Some(&asking))
 }
 
 /// Reads the canonical run file of a run, which says it all: nobody is asked anything.
 pub(crate) fn read_recorded(path: &Path, overrides: &[Override], output: Output) -> Result<Understood, Failure> {
-    read_asking(path, overrides, output, None)
+    read_asking(path, None, overrides, output, None)
 }
 
 fn ask(question: &Question, here: &Path, output: Output) -> Result<Asked, AskError> {
@@ -71,6 +82,7 @@ type AskThere<'a> = &'a dyn Fn(&Question, &Path) -> Result<Asked, AskError>;
 
 fn read_asking(
     path: &Path,
+    here: Option<&Path>,
     overrides: &[Override],
     output: Output,
     ask: Option<AskThere<'_>>,
@@ -81,7 +93,7 @@ fn read_asking(
     // The points of a list may stand in a file beside the run file.
     let folder = path.parent().unwrap_or(Path::new(""));
     let read_points = |file: &str| points::read(&folder.join(file));
-    let ask_there = ask.map(|ask| |question: &Question| ask(question, folder_of(path)));
+    let ask_there = ask.map(|ask| |question: &Question| ask(question, here.unwrap_or(folder_of(path))));
     let ask_there = ask_there.as_ref().map(|ask| ask as tumble_runfile::Ask<'_>);
     let understood = tumble_runfile::parse_asking(&text, &name, overrides, &pipelines(), &read_points, ask_there)
         .map_err(problems)?;

@@ -15,7 +15,7 @@ use tumble_proto::v1::{runs_server::RunsServer, workers_server::WorkersServer};
 use tumble_proto::{DESCRIPTORS, MESSAGE_BYTES_MAX};
 
 use crate::bounds::{
-    CONNECTION_WINDOW, QUEUE_KIB_MAX, QUEUE_MAX, REQUESTS_MAX, SESSIONS_MAX, STREAM_WINDOW, WATCHES_MAX,
+    CONNECTION_WINDOW, QUEUE_KIB_MAX, QUEUE_MAX, REQUESTS_MAX, SESSIONS_MAX, STREAM_WINDOW, Store, WATCHES_MAX,
 };
 use crate::driver::{DriveError, Driver, Input};
 use crate::folder::{Folders, new_secret};
@@ -236,7 +236,8 @@ async fn serve(
     let workers = WorkersServer::new(workers)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let runs = RunsService { inputs, folders, requests: bounded(REQUESTS_MAX), watches: bounded(WATCHES_MAX) };
+    let (requests, watches) = (bounded(REQUESTS_MAX), bounded(WATCHES_MAX));
+    let runs = RunsService { inputs, folders, requests, watches, given: Store::new() };
     let runs = RunsServer::new(runs).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)

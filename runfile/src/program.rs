@@ -224,6 +224,7 @@ pub(crate) fn kind_of_axis(node: &Node) -> Kind {
         Item::Table(form) => match form.get("values") {
             Some(values) => kind_of_axis(&values.node),
             None if form.get("integers").is_some() => Kind::Integer,
+            None if form.get("any").is_some_and(|any| any.node.item == Item::Text("integer".into())) => Kind::Integer,
             None => Kind::Float,
         },
         _ => kind_of(node).unwrap_or(Kind::Float),

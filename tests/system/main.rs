@@ -16,6 +16,7 @@ mod limits;
 mod memory;
 mod mistakes;
 mod network;
+mod notices;
 mod ownership;
 mod program;
 mod python;

@@ -90,6 +90,11 @@ impl Process {
         self.child.try_wait().expect("it is our child").is_some()
     }
 
+    /// Closes its standard input, if that is a pipe of ours.
+    pub(crate) fn let_go(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     /// Whether it has written a line to stderr by now: of its progress, too.
     pub(crate) fn has_spoken(&self) -> bool {
         self.has_spoken.load(Ordering::Relaxed)

@@ -16,8 +16,9 @@ use crate::output::{Output, duration, grouped, size};
 use crate::runfile;
 
 pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
-    let understood = runfile::read(&args.file, &args.file_args.overrides, output)?;
-    if let Err(why) = runfile::find_program(&understood, runfile::folder_of(&args.file)) {
+    let here = args.here.here.as_deref();
+    let understood = runfile::read(&args.file, here, &args.file_args.overrides, output)?;
+    if let Err(why) = runfile::find_program(&understood, here.unwrap_or(runfile::folder_of(&args.file))) {
         // Workers may be elsewhere.
         output.note(format!("warning: {why}"));
     }

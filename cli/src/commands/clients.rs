@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::runfile;
 
 pub(crate) async fn submit(args: SubmitArgs, output: Output) -> Result<Exit, Failure> {
-    let understood = runfile::read(&args.file, &args.file_args.overrides, output)?;
+    let understood = runfile::read(&args.file, args.here.here.as_deref(), &args.file_args.overrides, output)?;
     let mut client = connect(&args.client.access).await?;
     let request = v1::SubmitRequest {
         key: args.key.unwrap_or_else(fresh_key),
@@ -82,11 +82,17 @@ pub(crate) async fn wait(args: WaitArgs, output: Output) -> Result<Exit, Failure
     let mut client = connect(&args.run.client.access).await?;
     let mut latest = client.get(v1::RunRequest { run: args.run.run.clone() }).await.map_err(refused)?.into_inner();
     let run = latest.run.clone();
-    let waiting = follow(&mut client, &run, |view| latest = view.clone());
+    // Whoever waits is a script, and is told nothing on the way unless it asks for notices.
+    let mut progress = Progress::new(Output { quiet: output.quiet || !output.notices, ..output });
+    let waiting = follow(&mut client, &run, |view| {
+        progress.update(view);
+        latest = view.clone();
+    });
     let ended = match args.timeout {
         Some(timeout) => tokio::time::timeout(timeout, waiting).await.ok().transpose()?,
         None => Some(waiting.await?),
     };
+    progress.end();
     let exit = ended.as_ref().map_or(Exit::Stopped, exit_of);
     let view = ended.unwrap_or(latest);
     output.result(view_text(&view), || view_json(&view));

@@ -71,7 +71,8 @@ pub(crate) async fn extend(args: ExtendArgs, output: Output) -> Result<Exit, Fai
     let local = Local {
         id: new_run_id(&is.spec.name),
         understood: is,
-        run_file: args.file,
+        here: args.file.as_deref().map(|file| runfile::folder_of(file).to_owned()),
+        leash: false,
         folder: places.growing.clone(),
         workers: count,
         memory: args.memory,
@@ -125,12 +126,12 @@ fn goes_on(places: &Places, args: &ExtendArgs, asks: bool, output: Output) -> Re
 }
 
 fn recorded(folder: &Path, output: Output) -> Result<Understood, Failure> {
-    runfile::read(&folder.join("run.toml"), &[], Output { quiet: true, ..output })
+    runfile::read(&folder.join("run.toml"), None, &[], Output { quiet: true, ..output })
 }
 
 fn asked(places: &Places, args: &ExtendArgs, output: Output) -> Result<Understood, Failure> {
     let file = args.file.clone().unwrap_or_else(|| places.run.join("run.toml"));
-    runfile::read(&file, &args.file_args.overrides, output)
+    runfile::read(&file, None, &args.file_args.overrides, output)
 }
 
 fn failure(error: ExtendError) -> Failure {

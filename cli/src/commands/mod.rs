@@ -2,7 +2,7 @@
 
 mod bench;
 mod check;
-mod clients;
+pub(crate) mod clients;
 mod describe;
 mod extend;
 mod processes;

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use tumble_coordinator::folder::new_run_id;
 use tumble_coordinator::journal::Journal;
 use tumble_coordinator::{Config, Folders, OwnerSettings, Server, owner};
@@ -23,12 +24,14 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::result;
 use crate::runfile;
-use crate::signals::{stop_requests, stopped};
+use crate::signals::{stop_requests, stop_requests_or_end_of_input, stopped};
 
 /// The state folder within a run's folder while the run is not complete.
 pub(crate) const STATE: &str = ".tumble";
 /// The same while it is being removed.
 pub(crate) const OVER: &str = ".tumble-over";
+/// What the Python package keeps of a run that it began, within its folder: the run file, and the function.
+pub(crate) const CODE: &str = "code";
 /// What is kept of failed trials of programs, within a run's folder.
 pub(crate) const FAILED: &str = "failed";
 
@@ -43,11 +46,12 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
     }
     let local = Local {
         understood,
-        run_file: args.file,
+        here: args.here.here.or_else(|| args.file.as_deref().map(|file| runfile::folder_of(file).to_owned())),
         folder: folder.clone(),
         id,
         workers: args.workers.unwrap_or_else(cores),
         memory: args.memory,
+        leash: args.leash,
         go_on: format!("tumble run --resume --out {}", folder.display()),
     };
     match carry_out(local, output).await? {
@@ -62,14 +66,16 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
 /// A run to carry out on this machine.
 pub(crate) struct Local {
     pub(crate) understood: Understood,
-    /// The file that it was read from, if the command names one.
-    pub(crate) run_file: Option<PathBuf>,
+    /// The folder that its programs and functions are relative to, if the command says so.
+    pub(crate) here: Option<PathBuf>,
     /// Where its tables go, and its state while it is not complete.
     pub(crate) folder: PathBuf,
     /// Its id, unless its journal knows it by another already.
     pub(crate) id: RunId,
     pub(crate) workers: u32,
     pub(crate) memory: Option<u64>,
+    /// Whether it stops when standard input closes.
+    pub(crate) leash: bool,
     /// The command that goes on with it if it is stopped.
     pub(crate) go_on: String,
 }
@@ -77,9 +83,9 @@ pub(crate) struct Local {
 /// Carries a run out from where it stands; what is given is how it ended. `None` if it was stopped before, which has been
 /// said then.
 pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1::RunView>, Failure> {
-    let Local { understood, run_file, folder, id, workers: count, memory, go_on: resume } = local;
+    let Local { understood, here, folder, id, workers: count, memory, leash, go_on: resume } = local;
     let state = folder.join(STATE);
-    let asked = stop_requests();
+    let asked = if leash { stop_requests_or_end_of_input() } else { stop_requests() };
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         state: state.clone(),
@@ -100,11 +106,13 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
         let request = v1::RunRequest { run: view.run.clone() };
         view = client.resume(request).await.map_err(refused)?.into_inner();
     }
-    let surroundings =
-        runfile::surroundings(&here(run_file.as_deref(), &understood, &state)?, Some(folder.join(FAILED)))?;
+    let surroundings = runfile::surroundings(&noted(here.as_deref(), &understood, &state)?, Some(folder.join(FAILED)))?;
     let (access, log) = (state.join("worker.access"), state.join("workers.log"));
     let mut workers = LocalWorkers::start(count, memory, surroundings, &access, &log)?;
-    output.note(format!("{}: {count} workers, tables in {}", view.run, folder.display()));
+    match output.notices {
+        true => output.notice("started", json!({ "run": view.run, "folder": folder, "workers": count })),
+        false => output.note(format!("{}: {count} workers, tables in {}", view.run, folder.display())),
+    }
 
     let mut progress = Progress::new(output);
     let run = view.run.clone();
@@ -130,7 +138,7 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
         }
         suspended => {
             let why = suspended.map_or("interrupted".to_owned(), |view| view.reason);
-            let value = serde_json::json!({ "state": "stopped", "reason": why, "folder": folder, "resume": resume });
+            let value = json!({ "state": "stopped", "reason": why, "folder": folder, "resume": resume });
             output.result(format!("stopped ({why}); go on with\n  {resume}"), || value);
             Ok(None)
         }
@@ -147,13 +155,13 @@ fn tidy(state: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::internal(format!("failed to tidy {}: {error}", state.display())))
 }
 
-/// The folder of the run file, which relative programs mean. A run that goes on without its file has it from its state folder,
+/// The folder that relative programs mean, noted down. A run that goes on without being told has it from its state folder,
 /// for the canonical run file names no folder: it would be another on every machine.
-fn here(run_file: Option<&Path>, understood: &Understood, state: &Path) -> Result<PathBuf, Failure> {
+fn noted(here: Option<&Path>, understood: &Understood, state: &Path) -> Result<PathBuf, Failure> {
     let note = state.join("here");
     let failed = |error: std::io::Error| Failure::internal(format!("failed to use {}: {error}", note.display()));
-    let here = match run_file {
-        Some(file) => std::path::absolute(runfile::folder_of(file)).map_err(failed)?,
+    let here = match here {
+        Some(here) => std::path::absolute(here).map_err(failed)?,
         None => std::fs::read(&note).map_or_else(|_| PathBuf::from("."), |bytes| OsString::from_vec(bytes).into()),
     };
     runfile::find_program(understood, &here).map_err(Failure::usage)?;
@@ -177,11 +185,13 @@ pub(crate) fn fits(understood: &Understood, workers: u32, memory: Option<u64>) -
 /// A run that begins: its folder must not hold anything.
 fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
     let file = args.file.as_deref().expect("clap requires it without --resume");
-    let understood = runfile::read_here(file, &args.file_args.overrides, output)?;
-    runfile::find_program(&understood, runfile::folder_of(file)).map_err(Failure::usage)?;
+    let here = args.here.here.as_deref();
+    let understood = runfile::read_here(file, here, &args.file_args.overrides, output)?;
+    runfile::find_program(&understood, here.unwrap_or(runfile::folder_of(file))).map_err(Failure::usage)?;
     fits(&understood, args.workers.unwrap_or_else(cores), args.memory)?;
-    let id = new_run_id(&understood.spec.name);
-    let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&*id.0));
+    let id = args.out.as_deref().and_then(|out| id_of(out, &understood.spec.name));
+    let id = id.unwrap_or_else(|| new_run_id(&understood.spec.name));
+    let folder = args.out.clone().unwrap_or_else(|| args.under.join(&*id.0));
     match std::fs::read_dir(&folder).map(|mut entries| entries.next().is_some()) {
         Ok(true) if holds_nothing_yet(&folder) => {}
         Ok(true) => {
@@ -203,8 +213,17 @@ fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId),
     Ok((understood, folder, id))
 }
 
+/// The id of a run whose folder is called as runs are: its name and six characters.
+fn id_of(folder: &Path, name: &str) -> Option<RunId> {
+    let called = folder.file_name()?.to_str()?;
+    let suffix = called.strip_prefix(name)?.strip_prefix('-')?;
+    let is_ours = suffix.len() == 6 && suffix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    is_ours.then(|| RunId(called.into()))
+}
+
 /// Whether a folder holds only what a `tumble run` leaves that was killed before its run was recorded: a state folder
 /// whose journal knows no run, and no part. It has nothing that could be lost, so that the same command may be given again.
+/// The function that the run evaluates may lie there before.
 fn holds_nothing_yet(folder: &Path) -> bool {
     let is_empty = |path: &Path| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
@@ -212,6 +231,7 @@ fn holds_nothing_yet(folder: &Path) -> bool {
         entry.is_ok_and(|entry| match entry.file_name().to_str() {
             Some(STATE) => entry.path().is_dir(),
             Some("trials") => is_empty(&entry.path()),
+            Some(CODE) => true,
             _ => false,
         })
     });
@@ -220,7 +240,8 @@ fn holds_nothing_yet(folder: &Path) -> bool {
     let is_free = owner::is_free(&folder.join(STATE));
     let knows_no_run =
         || !journal.exists() || is_free && Journal::open(&journal).is_ok_and(|j| j.is_empty().unwrap_or(false));
-    only_ours && folder.join(STATE).is_dir() && knows_no_run()
+    let has_begun = folder.join(STATE).is_dir() || folder.join("trials").exists();
+    only_ours && (!has_begun || folder.join(STATE).is_dir() && knows_no_run())
 }
 
 /// A run that goes on: the folder has its run file, and one that is given besides must mean the same.
@@ -236,7 +257,7 @@ fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId
     let recorded = runfile::read_recorded(&recorded_path, &[], output)?;
     if args.file.is_some() || !args.file_args.overrides.is_empty() {
         let given = match &args.file {
-            Some(file) => runfile::read_here(file, &args.file_args.overrides, output)?,
+            Some(file) => runfile::read_here(file, args.here.here.as_deref(), &args.file_args.overrides, output)?,
             None => runfile::read_recorded(&recorded_path, &args.file_args.overrides, output)?,
         };
         let (ours, theirs) = (
