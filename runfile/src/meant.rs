@@ -1,14 +1,15 @@
 //! What the run file means: names looked up, defaults filled in, sections held against each other.
 
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Condition, Direction, Evolve, Kind, Limits, Objective, OnFailure, PipelineDescription,
-    Plan, RunSpec, Seed, Sweep, Value,
+    Axis, AxisTarget, AxisValues, Condition, Direction, Evolve, Kind, Limits, Objective, OnFailure,
+    PipelineDescription, Plan, RunSpec, Seed, Sweep, Value,
 };
 use tumble_search::space::BOUNDS;
 use tumble_search::{Space, SpaceError, StrategyDescription, strategies};
 
 use crate::Understood;
 use crate::axes::Sweepable;
+use crate::bundle;
 use crate::conditions::{self, Earlier};
 use crate::evolve::{self, Strategies};
 use crate::keys;
@@ -40,6 +41,7 @@ pub(crate) fn understand(
         Some(own) => own.description.as_ref(),
         None => pipeline(typed, pipelines, notes),
     };
+    let bundle = bundle::of(typed, own.as_ref().and_then(|own| own.code.as_ref()), notes);
     unknown_keys(typed, pipeline, all, notes);
     let name = name(typed, pipeline, notes);
     let objective = objective(typed, pipeline, notes);
@@ -117,6 +119,7 @@ pub(crate) fn understand(
         name: name?,
         pipeline: pipeline.name.clone(),
         code: own.as_ref().and_then(|own| own.code.clone()),
+        bundle,
         seed: Seed(typed.seed.value().copied().unwrap_or(0)),
         replicates: typed.replicates.value().copied().unwrap_or(1),
         objective: objective.clone(),
@@ -319,8 +322,14 @@ fn evolved_axes(
         let fix = "add an entry for each setting to search, such as `noise = { linear = [0.0, 0.5] }`, or remove it";
         notes.report(&section.at, "evolve.axes", "[evolve.axes] has no axes", fix);
     }
-    let sweepable =
-        Sweepable { pipeline, strategies: None, strategy_names: &[], strategies_known: true, samples: Some(true), given };
+    let sweepable = Sweepable {
+        pipeline,
+        strategies: None,
+        strategy_names: &[],
+        strategies_known: true,
+        samples: Some(true),
+        given,
+    };
     let mut axes: Vec<(Axis, At)> = Vec::new();
     for typed_axis in typed_axes {
         let (name, path) = (&typed_axis.name, typed_axis.path());
