@@ -30,7 +30,7 @@ fn every_example_is_a_valid_run() {
 fn every_example_is_run_by_the_checks_and_told_of() {
     let (checks, told) = (read(".ci/run"), read("examples/README.md"));
     let mut problems = Vec::new();
-    for path in files("examples", &[".toml", ".py"]) {
+    for path in files("examples", &[".toml", ".py", ".ipynb"]) {
         let name = path.file_name().and_then(|name| name.to_str()).expect("a plain name");
         let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a plain name");
         if !checks.contains(stem) {
