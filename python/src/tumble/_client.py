@@ -12,7 +12,7 @@ from ._binary import Answer, call
 from ._errors import Interrupted, of_exit_code
 from ._progress import Progress, Wanted
 from ._result import CODE, RUN_FILE, Result, missing_folder, surroundings
-from ._run import Evaluate, _overrides, ended, is_run_file, lay_code, refuse_keywords, write
+from ._run import Evaluate, _overrides, ended, is_run_file, lay_code, refuse_keywords, refuse_within, write
 
 
 def connect(access: Optional[Union[str, "os.PathLike[str]"]] = None) -> "Client":
@@ -62,6 +62,7 @@ class Client:
     ) -> "Run":
         """Submits a function, an entry or a run file; the keywords are those of `tumble.run`. Submitting twice under one `key` gives
         one run. Without `interpreter` the workers take their own Python. Raises `RunFileError` and `CoordinatorUnreachable`."""
+        refuse_within()
         keywords: Dict[str, Any] = dict(
             axes=axes, points=points, criterion=criterion, stopping=stopping, evolve=evolve, genome=genome, config=config,
             replicates=replicates, seed=seed, objective=objective, metrics=metrics, name=name, limits=limits,

@@ -16,7 +16,7 @@ from . import _function
 from ._binary import Answer, call
 from ._errors import Interrupted, ResultsDisagree, RunFailed, RunStopped, TumbleWarning, of_exit_code
 from ._progress import Progress, Wanted
-from ._result import CODE, RUN_FILE, STATE, Result, surroundings, warn_of_failed
+from ._result import CODE, RUN_FILE, STATE, WITHIN, Result, surroundings, warn_of_failed
 from ._runfile import name_of, plain, section, text_of
 from ._runfile import _value as written
 
@@ -90,6 +90,7 @@ def run(
     where `limits.wall` did, `ResultsDisagree` where a trial gave two results, and `Interrupted` (a `KeyboardInterrupt`) after
     Ctrl-C; what was evaluated by then is kept, and `tumble.resume` goes on.
     """
+    refuse_within()
     keywords: Dict[str, Any] = dict(
         axes=axes, points=points, criterion=criterion, stopping=stopping, evolve=evolve, genome=genome, config=config,
         replicates=replicates, seed=seed, objective=objective, metrics=metrics, name=name, limits=limits, interpreter=interpreter,
@@ -122,6 +123,14 @@ def resume(
     place = Result(folder).folder
     options = [] if workers is None else ["--workers", str(int(workers))]
     return _carry_out(["run", "--resume", "--leash", "--out", str(place), *options], place, surroundings(place), progress)
+
+
+def refuse_within() -> None:
+    """Workers import the module of a function; what it does beside must not begin the run once more, in each of them."""
+    if os.environ.get(WITHIN):
+        raise RuntimeError(
+            "a run is begun within a run: workers import this module as well, so put the call under `if __name__ == \"__main__\":`"
+        )
 
 
 def is_run_file(evaluate: Evaluate) -> bool:
