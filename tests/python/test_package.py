@@ -588,3 +588,22 @@ def test_a_run_file_has_what_was_given(place):
     read = tomllib.loads(text_of(run))
     del run["config"]["no"]
     assert read == run
+
+
+def test_a_function_has_the_same_bytes_wherever_its_script_lies(place):
+    text = """
+    import sys, tumble
+    SCALE = 2.0
+    def helper(x, *more, **others):
+        return [SCALE * y for y in (x, *more)]
+    def evaluate(x: float, rule: str = "hebb") -> float:
+        return helper(x)[0] + len(rule)
+    tumble.run(evaluate, axes={"x": [1.0]}, workers=1)
+    """
+    pickles = []
+    for folder in ("here", "there"):
+        (place / folder).mkdir()
+        os.chdir(place / folder)
+        script(text)
+        pickles.append((only_run() / "code" / "function.pickle").read_bytes())
+    assert pickles[0] == pickles[1]
