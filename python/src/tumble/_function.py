@@ -234,6 +234,13 @@ def pickled(value: Any) -> bytes:
     class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
         dispatch_table = ChainMap({types.CodeType: reduce_code}, cloudpickle.CloudPickler.dispatch_table)
 
+        def _function_getnewargs(self, function: Any) -> Any:
+            # The path of the script goes along with every function, whether it uses it or not; where it does, it has it beside.
+            made = super()._function_getnewargs(function)
+            if isinstance(made[1], dict) and "__file__" in made[1]:
+                made[1]["__file__"] = _name_of_source(made[1]["__file__"])
+            return made
+
     buffer = io.BytesIO()
     try:
         # Twice, for the lines are known once the code has been seen.
