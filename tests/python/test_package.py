@@ -13,7 +13,7 @@ import subprocess
 import sys
 import textwrap
 import time
-import warnings
+import types
 from pathlib import Path
 
 import pytest
@@ -512,3 +512,98 @@ def test_runs_of_a_coordinator_are_submitted_watched_waited_for_and_cancelled(co
 def test_a_coordinator_that_is_not_there_is_told(place):
     with pytest.raises(tumble.CoordinatorUnreachable, match="client.access"):
         tumble.connect(place / "client.access")
+
+
+def test_a_module_that_begins_a_run_when_it_is_imported_is_told_what_to_do(place, monkeypatch):
+    monkeypatch.syspath_prepend(place)
+    (place / "hasty.py").write_text(
+        "import os, tumble\n"
+        "def evaluate(x: float) -> float:\n    return x\n"
+        "if os.path.exists('go'):\n    tumble.run(evaluate, axes={'x': [1.0]}, workers=1)\n"
+    )
+    import hasty
+
+    # A module that is run without the guard is imported by its workers, which come to the same line.
+    (place / "go").touch()
+    with pytest.raises(tumble.RunFileError, match='put the call under `if __name__ == "__main__":`'):
+        tumble.run(hasty.evaluate, axes={"x": [1.0]}, workers=1)
+
+
+def test_a_terminal_has_a_bar_and_a_log_has_none(place):
+    import pty
+
+    text = "import tumble\ntumble.run(lambda x: x, axes={'x': [1.0, 2.0]}, metrics=['y'], workers=1)\nprint('done')\n"
+    ours, theirs = pty.openpty()
+    process = start(text, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            data = os.read(ours, 4096)
+        except OSError:
+            # The other end is closed.
+            break
+        if not data:
+            break
+        shown += data
+    os.close(ours)
+    out, _ = process.communicate(timeout=HANGS_AFTER)
+    assert (process.returncode, out) == (0, "done\n"), shown
+    assert "\r" in shown.decode() and "100% 2 / 2 trials" in shown.decode()
+    quiet = start(text)
+    assert quiet.communicate(timeout=HANGS_AFTER) == ("done\n", "")
+
+
+def test_a_notebook_has_one_display_that_is_brought_up_to_date(monkeypatch):
+    shown = []
+
+    class Handle:
+        def update(self, page):
+            shown.append(page)
+
+    def display(page, display_id):
+        assert display_id is True
+        shown.append(page)
+        return Handle()
+
+    notebook = types.ModuleType("IPython")
+    notebook.get_ipython = lambda: types.SimpleNamespace(kernel=object())
+    pages = types.ModuleType("IPython.display")
+    pages.HTML, pages.display = str, display
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    monkeypatch.setitem(sys.modules, "IPython.display", pages)
+    tumble.run(lambda x: x, axes={"x": [1.0, 2.0]}, metrics=["y"], workers=1)
+    assert 'value="1.0000"' in shown[-1] and "100% 2 / 2 trials" in shown[-1] and "best y 2" in shown[-1]
+
+
+def test_a_run_file_has_what_was_given(place):
+    tomllib = pytest.importorskip("tomllib")
+    from tumble._runfile import text_of
+
+    run = {
+        "name": "it's",
+        "config": {"quoted \"key\"": 'back\\slash "and" \n\t\x01 ü', "list": [1, -2], "tiny": 1e-300, "big": 1e22, "no": None, "yes": True},
+        "sweep": {"axes": {"evolve.sigma": {"log": [0.1, 1], "when": {"rule": "hebb"}}}},
+    }
+    read = tomllib.loads(text_of(run))
+    del run["config"]["no"]
+    assert read == run
+
+
+def test_a_function_has_the_same_bytes_wherever_its_script_lies(place):
+    text = """
+    import sys, tumble
+    SCALE = 2.0
+    def helper(x, *more, **others):
+        return [SCALE * y for y in (x, *more)]
+    def evaluate(x: float, rule: str = "hebb") -> float:
+        return helper(x)[0] + len(rule)
+    tumble.run(evaluate, axes={"x": [1.0]}, workers=1)
+    """
+    pickles = []
+    for folder in ("here", "there"):
+        (place / folder).mkdir()
+        os.chdir(place / folder)
+        script(text)
+        pickles.append((only_run() / "code" / "function.pickle").read_bytes())
+    assert pickles[0] == pickles[1]
