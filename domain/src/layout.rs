@@ -200,6 +200,7 @@ mod tests {
         };
         let spec = RunSpec {
             code: None,
+            bundle: None,
             name: String::new(),
             pipeline: String::new(),
             seed: Seed(7),

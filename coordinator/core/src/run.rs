@@ -606,6 +606,7 @@ mod tests {
         };
         let spec = RunSpec {
             code: None,
+            bundle: None,
             name: "walk".into(),
             pipeline: "walk".into(),
             seed: Seed(1),
@@ -725,6 +726,7 @@ mod tests {
         };
         let spec = RunSpec {
             code: None,
+            bundle: None,
             name: "walk".into(),
             pipeline: "walk".into(),
             seed: Seed(5),
