@@ -13,6 +13,16 @@ impl Hash {
         Hash(*blake3::hash(bytes).as_bytes())
     }
 
+    /// The hash that is these 32 bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Hash> {
+        bytes.try_into().ok().map(Hash)
+    }
+
+    /// Its 32 bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Reads 64 hexadecimal digits in lower case: one hash has one spelling.
     pub fn parse(text: &str) -> Option<Hash> {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -75,6 +85,7 @@ mod tests {
         // The hash of nothing, as the specification of BLAKE3 has it.
         let text = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
         assert_eq!((hash.to_string().as_str(), Hash::parse(text)), (text, Some(hash)));
+        assert_eq!((Hash::from_bytes(hash.bytes()), Hash::from_bytes(&[0; 31])), (Some(hash), None));
         for wrong in ["", "af", &text.to_uppercase(), &format!("{text}0"), &text.replace('a', "g")] {
             assert_eq!(Hash::parse(wrong), None, "{wrong}");
         }

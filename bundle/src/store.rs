@@ -270,7 +270,7 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 }
 
 fn is_locked(path: &Path) -> bool {
-    fs::File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    OpenOptions::new().write(true).open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Reads to the end; how many bytes there were.

@@ -1,6 +1,7 @@
 //! `tumble`: arguments in, exit code out.
 
 mod args;
+mod bundle;
 mod client;
 mod commands;
 mod config;

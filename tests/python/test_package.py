@@ -457,8 +457,9 @@ def coordinator(place):
     """A coordinator of its own, and a way to start workers for it."""
     processes = []
 
-    def begin(*arguments):
-        process = subprocess.Popen([tumble.binary(), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def begin(*arguments, **more):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen([tumble.binary(), *arguments], **quiet, **more)
         processes.append(process)
         return process
 
@@ -471,7 +472,7 @@ def coordinator(place):
             return None
 
     client = until("the coordinator answers", answers)
-    client.worker = lambda: begin("worker", "--access", "state/worker.access", "--slots", "1")
+    client.worker = lambda **more: begin("worker", "--access", str(place / "state" / "worker.access"), "--slots", "1", **more)
     yield client
     for process in processes:
         process.kill()
@@ -607,3 +608,73 @@ def test_a_function_has_the_same_bytes_wherever_its_script_lies(place):
         script(text)
         pickles.append((only_run() / "code" / "function.pickle").read_bytes())
     assert pickles[0] == pickles[1]
+
+
+PACKED = """
+import sys
+import tumble
+
+def evaluate(x: float, seed: int) -> float:
+    import os
+    import helpers
+    assert not os.path.exists("left-at-home.txt"), "the bundle alone is there"
+    with open("data/offset.txt") as file:
+        return helpers.double(x) + float(file.read())
+
+result = tumble.run(
+    evaluate, axes={"x": [1.0, 2.0]}, replicates=2, workers=int(sys.argv[1]), out=sys.argv[2], bundle=["helpers.py", "data/"]
+)
+print(result.folder)
+"""
+
+
+def lay_what_is_packed(place):
+    (place / "helpers.py").write_text("def double(x):\n    return 2 * x\n")
+    (place / "data").mkdir()
+    (place / "data" / "offset.txt").write_text("0.5")
+    (place / "left-at-home.txt").write_text("")
+
+
+def test_a_function_with_a_bundle_sees_that_alone_and_gives_the_same_bytes(place):
+    lay_what_is_packed(place)
+    one, three = [script(PACKED, n, out).strip() for n, out in (("1", "one"), ("3", "three"))]
+    assert tables(one) == tables(three)
+    # What the run keeps is enough, wherever it is and whatever became of the files.
+    for path in (place / "helpers.py", place / "data" / "offset.txt"):
+        path.unlink()
+    os.makedirs("elsewhere")
+    os.rename(one, "elsewhere/moved")
+    moved = tumble.open("elsewhere/moved")
+    assert moved.trials["value"].to_pylist() == [2.5, 2.5, 4.5, 4.5]
+    assert moved.verify(1.0) == 4
+
+
+def test_a_bundle_that_is_not_there_or_lies_elsewhere_is_told(place):
+    def evaluate(x: float) -> float:
+        return x
+
+    for bundle, kind, told in (
+        (["no.py"], FileNotFoundError, "'no.py' in `bundle` is not there; paths are relative to"),
+        (["../x.py"], ValueError, "'../x.py' in `bundle` does not lie under"),
+        ("x.py", TypeError, r"bundle is a list of files and folders, as bundle=\['x.py'\]"),
+    ):
+        with pytest.raises(kind, match=told):
+            tumble.run(evaluate, axes={"x": [1.0]}, bundle=bundle)
+    assert not Path("runs").exists()
+
+
+def test_functions_travel_to_the_workers_of_a_coordinator(coordinator, place):
+    lay_what_is_packed(place)
+    (place / "model.py").write_text("import helpers\ndef evaluate(x: float) -> float:\n    return helpers.double(x)\n")
+    away = place / "away"
+    away.mkdir()
+    environment = dict(os.environ, TUMBLE_PYTHON=sys.executable, TUMBLE_CACHE=str(place / "cache"))
+    coordinator.worker(cwd=away, env=environment)
+    scale = 4.0
+    closure = coordinator.submit(lambda x: {"y": scale * x}, axes={"x": [1.0, 2.0]}, metrics=["y"])
+    assert closure.wait().trials["y"].to_pylist() == [4.0, 8.0]
+    filed = coordinator.submit("model.py:evaluate", axes={"x": [1.0, 2.0]}, bundle=["helpers.py"])
+    result = filed.watch(progress=False)
+    assert result.trials["value"].to_pylist() == [2.0, 4.0]
+    (place / "helpers.py").unlink()
+    assert result.verify(1.0) == 2
