@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod commands;
 mod exit;
+mod given;
 mod local;
 mod memory;
 mod output;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         json: args.output == args::OutputFormat::Json,
         quiet: args.quiet,
         notices: args.progress == args::ProgressFormat::Json,
+        aside: matches!(args.command, args::Command::Pool(_)),
     };
     match commands::dispatch(args, output) {
         Ok(exit) => exit.into(),

@@ -27,7 +27,7 @@ pub(crate) async fn submit(args: SubmitArgs, output: Output) -> Result<Exit, Fai
 }
 
 /// A key that no other submission has.
-fn fresh_key() -> String {
+pub(crate) fn fresh_key() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.as_nanos());
     format!("{}-{now}", std::process::id())
 }
@@ -166,7 +166,7 @@ pub(crate) fn state_name(state: v1::RunState) -> &'static str {
     }
 }
 
-fn view_text(view: &v1::RunView) -> String {
+pub(crate) fn view_text(view: &v1::RunView) -> String {
     let mut text = format!("{}  {}", view.run, state_name(view.state()));
     if !view.reason.is_empty() && view.reason != state_name(view.state()) {
         let _ = write!(text, ": {}", view.reason);

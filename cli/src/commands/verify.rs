@@ -125,6 +125,12 @@ impl Recorded {
         let pipelines = tumble_worker::pipelines(&runfile::surroundings(here, None)?);
         let name: Arc<str> = path.display().to_string().into();
         let run = OpenRun::try_new(&name, &run_toml, &pipelines).map_err(Failure::usage)?;
+        if run.spec.plan.is_given() {
+            return Err(Failure::usage(
+                "the candidates of this run were given by a client, and stand in no table but as values of their axes: give \
+                 them again (`tumble pool`) and compare the tables",
+            ));
+        }
         let description = run.pipeline.description();
         let description = description.recorded(&run.spec.plan, &run.spec.objective);
         let objective = match &run.spec.plan {
