@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Type, Union
 
 from ._binary import Answer, call
 from ._errors import Interrupted, of_exit_code
+from ._pool import Pool, pool_of
 from ._progress import Progress, Wanted
 from ._result import CODE, RUN_FILE, Result, missing_folder, surroundings
 from ._run import Evaluate, _overrides, ended, is_run_file, lay_code, refuse_keywords, write
@@ -77,6 +78,11 @@ class Client:
             lay_code(made, code, with_origin=False)
             here = made.travel.here or str(code)
             return self._submitted(["submit", str(code / RUN_FILE), "--here", here, *options])
+
+    def pool(self, evaluate: Evaluate, *, key: Optional[str] = None, **settings: Any) -> "Pool":
+        """The coordinator's workers for candidates of an optimiser of your own; the keywords are those of `tumble.pool`, but for
+        `workers`, `out` and `resume`: the same call with the same `key` goes on with the same run."""
+        return pool_of(self._access, evaluate, key, settings)
 
     def runs(self) -> List["Run"]:
         """The coordinator's runs."""
