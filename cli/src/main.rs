@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod config;
 mod exit;
+mod given;
 mod local;
 mod memory;
 mod output;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         json: args.output == args::OutputFormat::Json,
         quiet: args.quiet,
         notices: args.progress == args::ProgressFormat::Json,
+        aside: matches!(args.command, args::Command::Pool(_)),
     };
     match commands::dispatch(args, output) {
         Ok(exit) => exit.into(),

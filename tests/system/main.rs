@@ -18,6 +18,7 @@ mod mistakes;
 mod network;
 mod notices;
 mod ownership;
+mod pool;
 mod program;
 mod python;
 mod safety;
