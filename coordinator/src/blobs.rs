@@ -18,7 +18,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tumble_bundle::{
-    BYTES_MAX, File, Hash, Incoming, LayOutError, MANIFEST_BYTES_MAX, Manifest, Store, StoreError, kept,
+    BYTES_MAX, File, Hash, Incoming, LayOutError, MANIFEST_BYTES_MAX, Manifest, ManifestError, Store, StoreError, kept,
 };
 use tumble_core::RunId;
 use tumble_proto::{BLOB_PIECE_BYTES, WireError, v1};
@@ -142,19 +142,22 @@ impl Blobs {
         Ok(taking)
     }
 
-    /// The manifest of this hash with what it names, if it is there and sound.
-    fn named(&self, hash: Hash) -> Option<Arc<Named>> {
+    /// The manifest of this hash with what it names, if it is there and sound; an error if what is there is no manifest.
+    fn named(&self, hash: Hash) -> Result<Option<Arc<Named>>, ManifestError> {
         let state = self.state();
         if let Some(last) = state.last.as_ref().filter(|last| last.hash == hash) {
-            return Some(last.clone());
+            return Ok(Some(last.clone()));
         }
-        let store = state.store.clone()?;
+        let Some(store) = state.store.clone() else { return Ok(None) };
         drop(state);
-        store.length(hash).filter(|length| *length <= MANIFEST_BYTES_MAX)?;
-        let bytes = fs::read(store.path(hash)).ok().filter(|bytes| Hash::of(bytes) == hash)?;
-        let named = Arc::new(Named::of(hash, Manifest::parse(&bytes).ok()?));
+        if store.length(hash).is_some_and(|length| length > MANIFEST_BYTES_MAX) {
+            return Err(ManifestError::TooLarge);
+        }
+        let sound = fs::read(store.path(hash)).ok().filter(|bytes| Hash::of(bytes) == hash);
+        let Some(bytes) = sound else { return Ok(None) };
+        let named = Arc::new(Named::of(hash, Manifest::parse(&bytes)?));
         self.state().last = Some(named.clone());
-        Some(named)
+        Ok(Some(named))
     }
 
     /// The bundle of this hash, when all of its files are there; else what is missing.
@@ -162,7 +165,10 @@ impl Blobs {
         let lacks = |what: String| Status::failed_precondition(format!("the coordinator lacks {what}"));
         let hash = Hash::parse(hash).ok_or_else(|| malformed(WireError::Malformed("bundle_hash")))?;
         self.state().lately.insert(hash, Instant::now());
-        let named = self.named(hash).ok_or_else(|| lacks("the list of the bundle's files".to_owned()))?;
+        let named = self.named(hash).map_err(|error| {
+            Status::invalid_argument(format!("the list of the bundle's files makes no sense: {error}"))
+        })?;
+        let named = named.ok_or_else(|| lacks("the list of the bundle's files".to_owned()))?;
         let asked: Vec<(Hash, u64)> = named.manifest.files().iter().map(|file| (file.hash, file.length)).collect();
         let lacking = self.lacking(&asked);
         if let Some(first) = lacking.first() {
@@ -200,8 +206,8 @@ impl Blobs {
     /// A file that an open run names, sound and open; `folder` is the run's.
     fn open_sound(&self, bundle: Hash, hash: Hash, folder: &Path) -> Result<(fs::File, u64), Status> {
         let named = match self.named(bundle) {
-            Some(named) => named,
-            None => {
+            Ok(Some(named)) => named,
+            _ => {
                 let manifest =
                     kept::read(folder, bundle).map_err(|why| lost("the list of the bundle's files", &why))?;
                 self.put_back(bundle, manifest.text().as_bytes())?;
@@ -270,7 +276,7 @@ impl Blobs {
         let mut needed = bundles.clone();
         for bundle in bundles {
             // Of a manifest that is damaged nobody knows what it names.
-            let Some(named) = self.named(*bundle) else { return Ok(()) };
+            let Ok(Some(named)) = self.named(*bundle) else { return Ok(()) };
             needed.extend(named.files.keys());
         }
         let unneeded = store.list()?.into_iter().filter_map(|file| Some((file.hash?, file.bytes)));

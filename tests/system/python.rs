@@ -11,7 +11,7 @@ use crate::tally::survived;
 use crate::tumble::*;
 
 /// Whether PATH has a Python that can import this.
-fn python_has(module: &str) -> bool {
+pub(crate) fn python_has(module: &str) -> bool {
     let import = format!("import sys, {module}; assert sys.version_info >= (3, 9)");
     let status = Command::new("python3").args(["-c", &import]).stderr(Stdio::null()).status();
     let is_there = status.is_ok_and(|status| status.success());

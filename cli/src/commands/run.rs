@@ -288,7 +288,14 @@ fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId
         );
         if ours != theirs {
             let differing = ours.lines().zip(theirs.lines()).find(|(was, is)| was != is);
-            let how = differing.map_or(String::new(), |(was, is)| format!(": there `{was}`, here `{is}`"));
+            let beside = args.file.as_deref().map_or(folder, runfile::folder_of);
+            let files = bundle::differing(folder, recorded.spec.bundle.as_ref(), beside, given.spec.bundle.as_ref());
+            let how = match (files, differing) {
+                // Hashes say nothing to a person.
+                (Some(files), Some((was, _))) if was.starts_with("bundle_hash") => format!(": {files} since"),
+                (_, Some((was, is))) => format!(": there `{was}`, here `{is}`"),
+                (_, None) => String::new(),
+            };
             let (what, leave) = what_differs(args);
             return Err(Failure::usage(format!(
                 "{what} is not the run in {}{how}; leave {leave} out to go on with the recorded one",
