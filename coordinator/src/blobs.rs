@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tumble_bundle::{
     BYTES_MAX, File, Hash, Incoming, LayOutError, MANIFEST_BYTES_MAX, Manifest, ManifestError, Store, StoreError, kept,
 };
@@ -93,9 +93,22 @@ impl Blobs {
         let now = Instant::now();
         // Noted before it is looked for: what is there now is not swept a moment later.
         state.lately.extend(asked.iter().map(|(hash, _)| (*hash, now)));
-        let Some(store) = state.store.clone() else { return (0..asked.len() as u32).collect() };
+        let Some(store) = state.store.clone() else {
+            state.lately.clear();
+            return (0..asked.len() as u32).collect();
+        };
         drop(state);
-        (0..).zip(asked).filter(|(_, (hash, length))| store.length(*hash) != Some(*length)).map(|(i, _)| i).collect()
+        let is_lacking = |(_, (hash, length)): &(u32, &(Hash, u64))| store.length(*hash) != Some(*length);
+        let lacking: Vec<u32> = (0..).zip(asked).filter(is_lacking).map(|(at, _)| at).collect();
+        // What is not there needs no room in memory; what is put from now on is noted anew.
+        let mut state = self.state();
+        for at in &lacking {
+            let hash = asked[*at as usize].0;
+            if state.lately.get(&hash) == Some(&now) {
+                state.lately.remove(&hash);
+            }
+        }
+        lacking
     }
 
     /// Takes in what a client puts, file after file; how many there were.
@@ -210,7 +223,7 @@ impl Blobs {
             _ => {
                 let manifest =
                     kept::read(folder, bundle).map_err(|why| lost("the list of the bundle's files", &why))?;
-                self.put_back(bundle, manifest.text().as_bytes())?;
+                self.put_back(bundle, manifest.text().len() as u64, manifest.text().as_bytes())?;
                 Arc::new(Named::of(bundle, manifest))
             }
         };
@@ -229,31 +242,34 @@ impl Blobs {
             return Ok(sound);
         }
         match file {
-            None => self.put_back(hash, named.manifest.text().as_bytes())?,
+            None => self.put_back(hash, named.manifest.text().len() as u64, named.manifest.text().as_bytes()),
             Some(file) => {
                 let copy = kept::files(folder).join(&file.path);
                 let shown = format!("`{}` of the bundle", file.path);
-                let about = fs::metadata(&copy).map_err(|error| lost(&shown, &error))?;
-                if about.len() != file.length {
-                    return Err(lost(&shown, &"its copy in the run's folder has changed"));
-                }
-                let bytes = fs::read(&copy).map_err(|error| lost(&shown, &error))?;
-                if Hash::of(&bytes) != hash {
-                    return Err(lost(&shown, &"its copy in the run's folder has changed"));
-                }
-                self.put_back(hash, &bytes)?;
+                let copy = fs::File::open(&copy).map_err(|error| lost(&shown, &error))?;
+                self.put_back(hash, file.length, copy).map_err(|status| match status.code() {
+                    Code::InvalidArgument => lost(&shown, &"its copy in the run's folder has changed"),
+                    _ => status,
+                })
             }
-        }
+        }?;
         sound(&path).ok_or_else(|| lost("a file of the bundle", &"it is damaged as soon as it is written"))
     }
 
     /// Puts a file back that is damaged or gone.
-    fn put_back(&self, hash: Hash, bytes: &[u8]) -> Result<(), Status> {
-        tracing::warn!(%hash, "a file of a bundle was damaged in the state folder; it is put back from the run's folder");
+    fn put_back(&self, hash: Hash, length: u64, mut from: impl Read) -> Result<(), Status> {
         self.owner.check().map_err(|lost| Status::unavailable(lost.to_string()))?;
-        let mut incoming = self.store().and_then(|store| store.take_in(hash, bytes.len() as u64)).map_err(failed)?;
-        incoming.write(bytes).map_err(failed)?;
-        incoming.finish().map_err(failed)
+        let mut incoming = self.store().and_then(|store| store.take_in(hash, length)).map_err(failed)?;
+        let mut buffer = vec![0; BLOB_PIECE_BYTES];
+        loop {
+            match from.read(&mut buffer).map_err(|error| Status::internal(error.to_string()))? {
+                0 => break,
+                read => incoming.write(&buffer[..read]).map_err(failed)?,
+            }
+        }
+        incoming.finish().map_err(failed)?;
+        tracing::warn!(%hash, "a file of a bundle was damaged in the state folder; it is put back from the run's folder");
+        Ok(())
     }
 
     /// Removes what none of these bundles names, and no client may be about to name, on a thread of its own.

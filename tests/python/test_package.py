@@ -145,13 +145,17 @@ def test_a_function_of_the_running_script_gives_the_same_bytes_for_one_worker_an
     os.chdir("elsewhere")
     again = tumble.open(Path("..") / said[0]["folder"])
     assert again.verify("100%") == 36
-    verify = ["verify", str(again.folder), "--here", str(again.folder / "code"), "--sample", "100%"]
+    verify = ["verify", str(again.folder), "--sample", "100%"]
     environment = dict(os.environ, TUMBLE_PYTHON=sys.executable)
     subprocess.run([tumble.binary(), *verify, "--quiet"], check=True, env=environment, stdout=subprocess.DEVNULL)
     # And begun again from its run file.
     line = [tumble.binary(), "run", str(again.run_file), "--out", "again", "--quiet"]
     subprocess.run(line, check=True, env=environment, stdout=subprocess.DEVNULL)
     assert tables("again") == one
+    # Or made longer.
+    extend = [tumble.binary(), "extend", str(again.folder), "--set", "replicates=4", "--quiet"]
+    subprocess.run(extend, check=True, env=environment, stdout=subprocess.DEVNULL)
+    assert again.trials.num_rows == 48 and again.verify(1.0) == 48
 
 
 def test_a_closure_and_a_lambda_are_taken_along():

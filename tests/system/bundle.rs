@@ -276,7 +276,10 @@ fn noise(bytes: usize) -> Vec<u8> {
 fn a_worker_and_a_coordinator_killed_while_files_are_fetched_go_on_where_they_were() {
     let scene = Scene::new();
     let large = 3 << 20;
-    fs::write(scene.at("here/data/large"), noise(large)).expect("the place is ours");
+    let bytes = noise(large);
+    fs::write(scene.at("here/data/large"), &bytes).expect("the place is ours");
+    // Small files grow as well, for a moment.
+    let growing = scene.at("cache/blobs").join(format!("{}.part", Hash::of(&bytes)));
     // It goes first, and its end is needed.
     scene.executable(
         "here/model.sh",
@@ -292,8 +295,7 @@ fn a_worker_and_a_coordinator_killed_while_files_are_fetched_go_on_where_they_we
     let run = coordinator.submit("here/run.toml");
     let mut worker = scene.worker_with("wire.access", "cache");
     let part = until("some of the large file has come", || {
-        let growing = scene.names("cache/blobs").into_iter().find(|name| name.ends_with(".part"))?;
-        fs::metadata(scene.at("cache/blobs").join(growing)).ok().map(|about| about.len()).filter(|length| *length > 0)
+        fs::metadata(&growing).ok().map(|about| about.len()).filter(|length| *length > 0)
     });
     assert!(part < large as u64);
     // It has said so, and it goes on to say that it lives.

@@ -112,13 +112,12 @@ impl Cache {
         let private = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
         private(root).map_err(|error| failed(root, error))?;
         // Under a folder that others can write to, such as /tmp, somebody may have been there first; a link is its maker's.
-        let about = fs::symlink_metadata(root).map_err(|error| failed(root, error))?;
-        if about.uid() != rustix::process::geteuid().as_raw() {
+        if !is_ours(root) {
             return Err(format!("{} belongs to somebody else", root.display()));
         }
         let store = Store::open(&root.join("blobs")).map_err(|error| error.to_string())?;
         let laid_out = laid_out_in(root);
-        sweep(&laid_out);
+        sweep(root);
         private(&laid_out).map_err(|error| failed(&laid_out, error))?;
         let chance = getrandom::u64().unwrap_or_default();
         let name = format!("{}-{chance:016x}", std::process::id());
@@ -199,10 +198,20 @@ pub fn known(hash: Hash) -> Option<Manifest> {
 
 /// Removes what workers left that were killed. Nothing is made where no cache is.
 pub fn tidy() {
-    roots().iter().for_each(|root| sweep(&laid_out_in(root)));
+    roots().iter().for_each(|root| sweep(root));
 }
 
-fn sweep(laid_out: &Path) {
+/// Whether a file, a folder or a link belongs to this user.
+fn is_ours(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|about| about.uid() == rustix::process::geteuid().as_raw())
+}
+
+fn sweep(root: &Path) {
+    let laid_out = laid_out_in(root);
+    // What somebody else has planted under our name may lead anywhere.
+    if !is_ours(root) || !is_ours(&laid_out) || laid_out.is_symlink() {
+        return;
+    }
     let Ok(entries) = fs::read_dir(laid_out) else { return };
     for folder in entries.flatten().map(|entry| entry.path()) {
         let is_unnamed = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNNAMED));
@@ -450,7 +459,7 @@ async fn file_of(store: &Store, run: &str, file: &File, source: &Source) -> Resu
         // One that stands still is not waited for.
         let is_alone = looks >= LOOKS_MAX;
         let begin =
-            move || if is_alone { store.take_in(hash, length).map(Begun::Begun) } else { store.go_on(hash, length) };
+            move || if is_alone { store.take_in(hash, length).map(Begun::of) } else { store.go_on(hash, length) };
         match blocking(begin).await? {
             Begun::There => return Ok(None),
             Begun::Busy => tokio::time::sleep(LOOK_EVERY).await,
@@ -471,7 +480,7 @@ async fn file_of(store: &Store, run: &str, file: &File, source: &Source) -> Resu
 }
 
 /// Receives what is left of a file; how many bytes it has then. A thread writes them: a slow disk is to stall nothing else.
-async fn receive(mut incoming: Incoming, run: &str, hash: Hash, source: &Source) -> Result<u64, Not> {
+async fn receive(mut incoming: Box<Incoming>, run: &str, hash: Hash, source: &Source) -> Result<u64, Not> {
     if incoming.is_whole() {
         let received = incoming.received();
         blocking(move || incoming.finish()).await?;
@@ -590,7 +599,9 @@ mod tests {
             };
             let manifest = Manifest::try_new(files.iter().map(file).collect()).expect("they make a bundle");
             let fake = Fake::default();
-            files.iter().for_each(|(_, bytes)| drop(fake.has(bytes)));
+            for (_, bytes) in files {
+                fake.has(bytes);
+            }
             let hash = fake.has(manifest.text().as_bytes());
             (fake, hash)
         }
