@@ -33,10 +33,10 @@ BEGIN, END = "<!-- benches/peers/run --write: begin -->", "<!-- benches/peers/ru
 CORES = len(os.sched_getaffinity(0))
 ROUNDS = 3
 SECONDS_MAX = 120
-TRIVIAL_TRIALS, BUSY_TRIALS, PROGRAMS = 1_000_000, 2000 * CORES, 1500 * CORES
+TRIVIAL_TRIALS, BUSY_TRIALS, PROGRAMS = 1_000_000, 1500 * CORES, 1500 * CORES
 TRIVIAL_CHUNKS, BUSY_CHUNKS = (1000, 8000, 64_000), (1, 20, 100)
-# GNU parallel needs several milliseconds for each program: a rate is a rate.
-FEWER = {"parallel": 5}
+# These need some milliseconds for each program: a rate is a rate.
+FEWER = {"parallel": 5, "hyperqueue": 3}
 
 NAMES = {
     "tumble": "`tumble run`",
@@ -142,7 +142,9 @@ def measure(binary, asked):
     rates, of_whole = [asked["trials"] / one for one in seconds], asked["trials"] / whole
     for chunk, rate in zip(asked.get("chunks") or [0], rates):
         chunks = f", chunks of {chunk}" if chunk else ""
-        print(f"{asked['function']}: {NAMES[asked['way']]}{chunks}: {rate:.0f}/s, whole {of_whole:.0f}/s", file=sys.stderr)
+        # A command that tried several is no measure of the whole.
+        whole_too = f", whole {of_whole:.0f}/s" if len(rates) == 1 else ""
+        print(f"{asked['function']}: {NAMES[asked['way']]}{chunks}: {rate:.0f}/s{whole_too}", file=sys.stderr)
     return rates, of_whole
 
 
@@ -214,7 +216,10 @@ def table(groups):
 
 def version(way):
     package = VERSIONS.get(way.split("_")[0])
-    return f" {importlib.metadata.version(package)}" if package else ""
+    try:
+        return f" {importlib.metadata.version(package)}" if package else ""
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def times(ours, theirs):

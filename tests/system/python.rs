@@ -309,7 +309,7 @@ fn a_module_that_takes_long_to_import_is_waited_for_and_told_of() {
     if !python_has("time") {
         return;
     }
-    let module = "import os, time\nwhile not os.path.exists(\"open\"):\n    time.sleep(0.05)\ndef evaluate(x): return {\"y\": x}\n";
+    let module = "import os, time\nprint('loading')\nwhile not os.path.exists(\"open\"):\n    time.sleep(0.05)\ndef evaluate(x): return {\"y\": x}\n";
     let place = place_with(module);
     place.file("run-file.toml", &over("[1, 2, 3]", ""));
     let run = place.start("run run-file.toml --workers 1 --out out");
