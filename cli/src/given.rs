@@ -41,9 +41,11 @@ impl Form {
     pub(crate) fn of(understood: &Understood) -> Result<Form, String> {
         let spec = &understood.spec;
         if !spec.plan.is_given() {
-            return Err("the run proposes its own candidates; `tumble run` carries it out, and `strategy = \"given\"` in \
+            return Err(
+                "the run proposes its own candidates; `tumble run` carries it out, and `strategy = \"given\"` in \
                         [evolve] takes them from a client"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let axes = spec.plan.evolved_axes();
         let space = match axes.is_empty() {
@@ -208,7 +210,9 @@ impl Form {
                 let value = space.read(axis, *number);
                 if space.report_of(axis, &value).to_bits() != number.to_bits() && *number != 0.0 {
                     let name = space.names().nth(axis).unwrap_or_default();
-                    return Err(format!("candidate {index}: `{name}` is {number:?}, and no value of it has that number"));
+                    return Err(format!(
+                        "candidate {index}: `{name}` is {number:?}, and no value of it has that number"
+                    ));
                 }
                 *number = space.coordinate(axis, &value).map_err(|why| format!("candidate {index}: {why}"))?;
             }
@@ -225,9 +229,8 @@ impl Form {
             (0..candidates).map(row).collect()
         };
         let value = |candidate: usize| {
-            let tally = (candidate * replicates..(candidate + 1) * replicates).map(|trial| {
-                (outcomes.status(trial) == Status::Scored).then(|| outcomes.value(self.objective, trial))
-            });
+            let tally = (candidate * replicates..(candidate + 1) * replicates)
+                .map(|trial| (outcomes.status(trial) == Status::Scored).then(|| outcomes.value(self.objective, trial)));
             let direction = self.spec.objective.direction;
             // What a failed one counts as is its client's to say.
             let fitness = fitness_of(tally, direction, OnFailure::Worst).ok();
@@ -283,7 +286,9 @@ mod tests {
     }
 
     fn mixed() -> Form {
-        form("load = { any = \"number\" }\nunits = { any = \"integer\" }\nrule = [\"hebb\", \"delta\", \"oja\"]\nfast = [false, true]")
+        form(
+            "load = { any = \"number\" }\nunits = { any = \"integer\" }\nrule = [\"hebb\", \"delta\", \"oja\"]\nfast = [false, true]",
+        )
     }
 
     fn vectors() -> Form {

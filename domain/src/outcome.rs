@@ -123,14 +123,16 @@ impl Outcomes {
             let length = piece.trials as usize;
             &piece.values[metric * length..(metric + 1) * length]
         };
-        let values = (0..metrics as usize).flat_map(|metric| pieces.iter().flat_map(move |piece| column(piece, metric)));
+        let values =
+            (0..metrics as usize).flat_map(|metric| pieces.iter().flat_map(move |piece| column(piece, metric)));
         let values = values.copied().collect();
         let all_scored = pieces.iter().all(|piece| piece.statuses.is_empty());
         let statuses = pieces.iter().flat_map(|piece| (0..piece.trials as usize).map(|trial| piece.status(trial)));
         let statuses = if all_scored { Vec::new() } else { statuses.collect() };
         let (mut errors, mut before) = (Vec::new(), 0);
         for piece in pieces {
-            errors.extend(piece.errors.iter().map(|error| TrialError { offset: before + error.offset, ..error.clone() }));
+            errors
+                .extend(piece.errors.iter().map(|error| TrialError { offset: before + error.offset, ..error.clone() }));
             before += piece.trials;
         }
         Outcomes { trials, metrics, statuses, values, errors }

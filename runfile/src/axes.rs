@@ -175,9 +175,7 @@ impl Sweepable<'_> {
         let is_form = |name: &str| FORMS.contains(&name) || name == ANY;
         let mut forms = table.entries.iter().filter(|e| is_form(&e.name));
         let (form, second) = (forms.next(), forms.next());
-        if let Some(stranger) =
-            table.entries.iter().find(|e| !is_form(&e.name) && !BESIDE.contains(&e.name.as_str()))
-        {
+        if let Some(stranger) = table.entries.iter().find(|e| !is_form(&e.name) && !BESIDE.contains(&e.name.as_str())) {
             let (what, known) = match form {
                 Some(_) => ("key", &BESIDE[..]),
                 None if self.given => ("axis form", &FORMS_GIVEN[..]),
@@ -333,7 +331,8 @@ impl Sweepable<'_> {
             item => item.kind_name(),
         };
         if !kinds.contains(&parameter.kind) || found != wanted {
-            let message = format!("axis `{name}` takes {}, which `any = {found:?}` does not give", plural(parameter.kind));
+            let message =
+                format!("axis `{name}` takes {}, which `any = {found:?}` does not give", plural(parameter.kind));
             notes.report(&form.node.at, &path, message, own);
             return None;
         }

@@ -1,8 +1,8 @@
 //! The `[evolve]` section: which strategies run, with which settings, and whether they can be built at all.
 
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Condition, Evolve, Extent, GIVEN, GenomeLength, Kind, PipelineDescription, Seed, Start,
-    StopRule, TrialSeeds, Value,
+    Axis, AxisTarget, AxisValues, Condition, Evolve, Extent, GIVEN, GenomeLength, Kind, PipelineDescription, Seed,
+    Start, StopRule, TrialSeeds, Value,
 };
 use tumble_search::proposal::DIMENSION_MAX;
 use tumble_search::{Grain, GrainKind, Problem, StrategyDescription, StrategyError, strategies};

@@ -1,8 +1,8 @@
 //! What the run file means: names looked up, defaults filled in, sections held against each other.
 
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Condition, Direction, Evolve, Kind, Limits, Objective, OnFailure, PipelineDescription,
-    Plan, RunSpec, Seed, Sweep, Value,
+    Axis, AxisTarget, AxisValues, Condition, Direction, Evolve, Kind, Limits, Objective, OnFailure,
+    PipelineDescription, Plan, RunSpec, Seed, Sweep, Value,
 };
 use tumble_search::space::BOUNDS;
 use tumble_search::{Space, SpaceError, StrategyDescription, strategies};
@@ -319,8 +319,14 @@ fn evolved_axes(
         let fix = "add an entry for each setting to search, such as `noise = { linear = [0.0, 0.5] }`, or remove it";
         notes.report(&section.at, "evolve.axes", "[evolve.axes] has no axes", fix);
     }
-    let sweepable =
-        Sweepable { pipeline, strategies: None, strategy_names: &[], strategies_known: true, samples: Some(true), given };
+    let sweepable = Sweepable {
+        pipeline,
+        strategies: None,
+        strategy_names: &[],
+        strategies_known: true,
+        samples: Some(true),
+        given,
+    };
     let mut axes: Vec<(Axis, At)> = Vec::new();
     for typed_axis in typed_axes {
         let (name, path) = (&typed_axis.name, typed_axis.path());

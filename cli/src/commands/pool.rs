@@ -146,9 +146,9 @@ async fn end(client: &mut Client, run: &str) -> Result<v1::RunView, Failure> {
 /// One line on standard output. Whoever reads it has gone where it cannot be written; the run waits for another.
 fn say(line: &Json) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| {
-        stopped(format!("standard output cannot be written: {error}; nobody reads the answers"))
-    })
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .map_err(|error| stopped(format!("standard output cannot be written: {error}; nobody reads the answers")))
 }
 
 fn stopped(message: String) -> Failure {

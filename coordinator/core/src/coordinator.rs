@@ -7,8 +7,8 @@ use tumble_domain::{Outcomes, RangeSet, Status, TrialError, TrialRange};
 use tumble_search::memory::{Need, Place, TooLarge};
 
 use crate::effects::{Effects, Grant, Message, Refusal, TableWork};
-use crate::given::{self, Standing};
 use crate::event::{Event, Held, Hello, LeaseId, Report, RequestId, RunId, Submission, Timestamp, WorkerId};
+use crate::given::{self, Standing};
 use crate::grants;
 use crate::leases::{Backlog, Lease, Leases, Suspect};
 use crate::lessons::Known;

@@ -6,8 +6,8 @@ mod desk;
 use std::collections::BTreeMap;
 
 use desk::{
-    Desk, aborting, difference, durable, evolution, given, open_trials, outcomes, outcomes_but, replay, sweep, value_of,
-    with_wall, worker,
+    Desk, aborting, difference, durable, evolution, given, open_trials, outcomes, outcomes_but, replay, sweep,
+    value_of, with_wall, worker,
 };
 use tumble_core::{
     AttemptOutcome, DIFFERENCES_NAMED_MAX, Event, Grant, Held, LeaseId, Limits, Message, Phase, Reason, Record, RunId,

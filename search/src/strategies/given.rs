@@ -157,7 +157,8 @@ mod tests {
             axes: Vec::new(),
         };
         let bounds = None;
-        let problem = Problem { dimension, shapes: vec![], bounds, start: Start::Middle, seed: Seed(3), grains: vec![] };
+        let problem =
+            Problem { dimension, shapes: vec![], bounds, start: Start::Middle, seed: Seed(3), grains: vec![] };
         strategies::build(&evolve, &problem)
     }
 
@@ -183,12 +184,7 @@ mod tests {
     #[test]
     fn another_strategy_takes_nothing() {
         let mut rungs = strategies::rungs(
-            &tumble_domain::Stopping {
-                rule: tumble_domain::StoppingRule::Asha,
-                steps: 0,
-                rungs: vec![1],
-                factor: 2,
-            },
+            &tumble_domain::Stopping { rule: tumble_domain::StoppingRule::Asha, steps: 0, rungs: vec![1], factor: 2 },
             3,
         )
         .unwrap();
