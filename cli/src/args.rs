@@ -14,6 +14,10 @@ use tumble_runfile::Override;
 ///
 /// Exit codes: 0 complete, 1 internal error, 2 usage or invalid run file, 3 finished but some trials failed, 4 stopped
 /// and can be resumed, 5 coordinator unreachable or refusing, 6 results disagree, 128+n signal n.
+///
+/// Whatever has an environment variable may also stand in a configuration file, `tumble/config.toml` in
+/// `$XDG_CONFIG_HOME` or `~/.config`, or where `TUMBLE_CONFIG` says: `workers = 4` for TUMBLE_WORKERS. A flag goes before
+/// the environment, and that before the file.
 #[derive(Debug, Parser)]
 #[command(name = "tumble", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Args {
@@ -186,21 +190,12 @@ pub(crate) struct PoolArgs {
     #[arg(long, conflicts_with_all = ["out", "resume"])]
     pub(crate) submit: bool,
 
-    /// With `--submit`: the access file that the coordinator wrote for clients; by default as for `tumble submit`.
-    #[arg(long, value_hint = ValueHint::FilePath, requires = "submit")]
-    pub(crate) access: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
 
     /// With `--submit`: the same command with the same key goes on with the same run.
     #[arg(long, requires = "submit")]
     pub(crate) key: Option<String>,
-}
-
-impl PoolArgs {
-    /// The access file of the coordinator that evaluates.
-    pub(crate) fn client_access(&self) -> PathBuf {
-        let named = || std::env::var_os("TUMBLE_CLIENT_ACCESS").map(PathBuf::from);
-        self.access.clone().or_else(named).unwrap_or_else(|| default_state().join("client.access"))
-    }
 }
 
 /// Give a complete run more replicates, points or generations, keeping every row that it has.

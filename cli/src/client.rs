@@ -10,6 +10,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tumble_domain::Outcomes;
 use tumble_proto::access::{Access, SECRET_METADATA};
+use tumble_proto::v1::blobs_client::BlobsClient;
 use tumble_proto::v1::runs_client::RunsClient;
 use tumble_proto::{CHUNK_BYTES, outcomes, v1};
 
@@ -30,15 +31,29 @@ impl Interceptor for ShowSecret {
 
 /// Connects with an access file.
 pub(crate) async fn connect(access: &Path) -> Result<Client, Failure> {
-    let access = Access::read(access).map_err(|error| {
+    connect_to(&read_access(access)?).await
+}
+
+pub(crate) fn read_access(access: &Path) -> Result<Access, Failure> {
+    Access::read(access).map_err(|error| {
         Failure::unreachable(format!(
             "{error}; `tumble coordinator` writes it into its state folder (--access names another)"
         ))
-    })?;
-    connect_to(&access).await
+    })
 }
 
 pub(crate) async fn connect_to(access: &Access) -> Result<Client, Failure> {
+    let (channel, secret) = open(access).await?;
+    Ok(RunsClient::with_interceptor(channel, secret))
+}
+
+/// A connection for files that travel with runs.
+pub(crate) async fn blobs(access: &Access) -> Result<BlobsClient<InterceptedService<Channel, ShowSecret>>, Failure> {
+    let (channel, secret) = open(access).await?;
+    Ok(BlobsClient::with_interceptor(channel, secret))
+}
+
+async fn open(access: &Access) -> Result<(Channel, ShowSecret), Failure> {
     let unreachable = |reason: &dyn std::fmt::Display| {
         Failure::unreachable(format!(
             "no coordinator answers at {}: {reason}; is `tumble coordinator` running?",
@@ -52,7 +67,7 @@ pub(crate) async fn connect_to(access: &Access) -> Result<Client, Failure> {
         })?;
     let secret = MetadataValue::try_from(&access.secret)
         .map_err(|_| Failure::unreachable("the secret in the access file is malformed"))?;
-    Ok(RunsClient::with_interceptor(channel, ShowSecret(secret)))
+    Ok((channel, ShowSecret(secret)))
 }
 
 /// What a refusal means for the exit code.

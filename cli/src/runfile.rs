@@ -7,6 +7,7 @@ use tumble_pipelines::registry;
 use tumble_runfile::{AskError, Asked, Override, Question, Understood};
 use tumble_worker::{Surroundings, program, python};
 
+use crate::bundle;
 use crate::exit::Failure;
 use crate::output::Output;
 use crate::points;
@@ -37,7 +38,8 @@ pub(crate) fn folder_of(file: &Path) -> &Path {
 /// Whether this machine can run the program that the run names, if it names one; else why not.
 pub(crate) fn find_program(understood: &Understood, here: &Path) -> Result<(), String> {
     let Some(Code::Program(program)) = &understood.spec.code else { return Ok(()) };
-    let here = std::path::absolute(here).map_err(|error| error.to_string())?;
+    let hash = understood.spec.bundle.as_ref().map(|bundle| bundle.hash.as_str());
+    let here = std::path::absolute(bundle::here(here, hash)).map_err(|error| error.to_string())?;
     program::find(program, &here).map(drop)
 }
 
@@ -93,10 +95,17 @@ fn read_asking(
     // The points of a list may stand in a file beside the run file.
     let folder = path.parent().unwrap_or(Path::new(""));
     let read_points = |file: &str| points::read(&folder.join(file));
-    let ask_there = ask.map(|ask| |question: &Question| ask(question, here.unwrap_or(folder_of(path))));
+    // A run's own folder has its code in the bundle that it keeps.
+    let base = here.unwrap_or(folder_of(path));
+    let here = bundle::here(base, tumble_runfile::bundle_hash_of(&text).as_deref());
+    let ask_there = ask.map(|ask| |question: &Question| ask(question, &here));
     let ask_there = ask_there.as_ref().map(|ask| ask as tumble_runfile::Ask<'_>);
-    let understood = tumble_runfile::parse_asking(&text, &name, overrides, &pipelines(), &read_points, ask_there)
-        .map_err(problems)?;
+    let pack = |paths: &[String], written: Option<&str>| bundle::pack(base, paths, written);
+    // What is recorded says which files it had, whether they are here or not.
+    let pack = ask.map(|_| &pack as tumble_runfile::Pack<'_>);
+    let understood =
+        tumble_runfile::parse_packing(&text, &name, overrides, &pipelines(), &read_points, ask_there, pack)
+            .map_err(problems)?;
     for warning in &understood.warnings {
         output.note(format!("warning: {warning}"));
     }

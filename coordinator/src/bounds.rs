@@ -32,6 +32,18 @@ pub(crate) const REQUESTS_MAX: usize = 256;
 pub(crate) const GIVEN_KIB_MAX: u32 = 512 * 1024;
 /// Clients that follow a run, or wait for an answer to what they gave; more are refused.
 pub(crate) const WATCHES_MAX: usize = 1024;
+/// Files that a client may ask about at once: all of a bundle, and its manifest. More are refused.
+pub(crate) const BLOBS_ASKED_MAX: usize = tumble_bundle::FILES_MAX + 1;
+/// What the files of all bundles take that unfinished runs name, in bytes; more are refused.
+pub(crate) const BLOBS_BYTES_MAX: u64 = 64 << 30;
+/// How long a file stays that no run names, after a client has put it or asked for it: it may be about to submit.
+pub(crate) const BLOBS_UNNAMED_FOR: Duration = Duration::from_secs(3600);
+/// Clients that put files; more are refused.
+pub(crate) const PUTS_MAX: usize = 32;
+/// Files that workers get at once; others wait.
+pub(crate) const GETS_MAX: usize = 64;
+/// Pieces of a file that wait for the disk or the network; it is not read beyond that.
+pub(crate) const BLOB_PIECES_MAX: usize = 4;
 /// What a peer may send before it is read: of one stream, and of one connection. In bytes.
 pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
 pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;

@@ -3,12 +3,14 @@
 //! It runs on a thread of its own and owns the core and the journal; everything reaches it through one bounded queue, so a
 //! flood of reports slows its senders down instead of filling the memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tonic::Status;
+use tumble_bundle::Hash;
 use tumble_core::{
     Coordinator, DIFFERENCES_NAMED_MAX, Effects, Event, Hello, Message, Outgoing, Phase, Record, Refusal, ReplayError,
     RequestId, RunId, RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
@@ -16,6 +18,7 @@ use tumble_core::{
 use tumble_domain::{Outcomes, TrialRange};
 
 use crate::audit;
+use crate::blobs::Blobs;
 use crate::bounds::{COMPARISONS_MAX, Room, TURN_EVENTS_MAX};
 use crate::compare::Comparison;
 use crate::folder::{self, Folders};
@@ -58,6 +61,8 @@ pub(crate) enum Input {
     Watch { run: String, reply: oneshot::Sender<Result<watch::Receiver<RunView>, Refusal>> },
     /// A client asks for all runs.
     List { reply: oneshot::Sender<Listing> },
+    /// A worker asks for the files of a run: their hash and the run's folder, if it is not finished and files travel with it.
+    Bundle { run: RunId, reply: oneshot::Sender<Option<(String, PathBuf)>> },
     /// A table is written, or could not be.
     Written(Result<Done, tumble_tables::TableError>),
     /// The state folder is not ours any more.
@@ -103,6 +108,7 @@ pub(crate) struct Driver {
     journal: Journal,
     inputs: mpsc::Receiver<Input>,
     jobs: std::sync::mpsc::Sender<Job>,
+    blobs: Arc<Blobs>,
     outboxes: BTreeMap<WorkerId, Outbox>,
     /// What the messages of this turn take until they are durable.
     rooms: Vec<Room>,
@@ -122,6 +128,7 @@ impl Driver {
         limits: tumble_core::Limits,
         inputs: mpsc::Receiver<Input>,
         jobs: std::sync::mpsc::Sender<Job>,
+        blobs: Arc<Blobs>,
     ) -> Result<Driver, DriveError> {
         let started = Instant::now();
         for repair in journal.repair()? {
@@ -152,11 +159,13 @@ impl Driver {
                 }
             }
         }
+        blobs.sweep(bundles(&core));
         Ok(Driver {
             core,
             journal,
             inputs,
             jobs,
+            blobs,
             outboxes: BTreeMap::new(),
             rooms: Vec::new(),
             waiting: BTreeMap::new(),
@@ -216,7 +225,13 @@ impl Driver {
         self.release(outgoing, events)?;
         for (run, finished) in covered {
             match self.core.runs().get(&run) {
-                Some(_) if finished => self.journal.forget(&run)?,
+                Some(known) if finished => {
+                    let had_files = known.spec.bundle.is_some();
+                    self.journal.forget(&run)?;
+                    if had_files {
+                        self.blobs.sweep(bundles(&self.core));
+                    }
+                }
                 Some(known) => self.journal.retire(&run, known.written_end())?,
                 None => {}
             }
@@ -308,6 +323,11 @@ impl Driver {
                     workers: self.core.roster().len() as u32,
                     slots: self.core.roster().values().map(|w| w.hello.slots).sum(),
                 });
+            }
+            Input::Bundle { run, reply } => {
+                let run = self.core.runs().get(&run).filter(|run| is_unfinished(run));
+                let bundle = run.and_then(|run| Some((run.spec.bundle.as_ref()?.hash.clone(), run.folder.clone())));
+                let _ = reply.send(bundle);
             }
             Input::Written(Ok(Done::Part { run, part, rows, bytes })) => {
                 events.push_back(Event::PartWritten { run, part, rows, bytes });
@@ -515,6 +535,16 @@ impl Driver {
             sender.receiver_count() > 0
         });
     }
+}
+
+fn is_unfinished(run: &tumble_core::Run) -> bool {
+    !matches!(run.phase, Phase::Finished(_))
+}
+
+/// The bundles that unfinished runs name.
+fn bundles(core: &Coordinator) -> BTreeSet<Hash> {
+    let unfinished = core.runs().iter().filter(|run| is_unfinished(run));
+    unfinished.filter_map(|run| Hash::parse(&run.spec.bundle.as_ref()?.hash)).collect()
 }
 
 /// A run whose journal can be tidied after this record, and whether it is finished.

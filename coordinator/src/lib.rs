@@ -3,6 +3,7 @@
 //! It never depends on the pipelines: it knows them by the descriptions that workers announce and clients check against.
 
 mod audit;
+mod blobs;
 mod bounds;
 pub mod compare;
 pub mod driver;

@@ -11,17 +11,19 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tonic::transport::server::TcpIncoming;
 use tumble_core::Limits;
 use tumble_proto::access::{Access, AccessError};
-use tumble_proto::v1::{runs_server::RunsServer, workers_server::WorkersServer};
+use tumble_proto::v1::{blobs_server::BlobsServer, runs_server::RunsServer, workers_server::WorkersServer};
 use tumble_proto::{DESCRIPTORS, MESSAGE_BYTES_MAX};
 
+use crate::blobs::{Blobs, BlobsService};
 use crate::bounds::{
-    CONNECTION_WINDOW, QUEUE_KIB_MAX, QUEUE_MAX, REQUESTS_MAX, SESSIONS_MAX, STREAM_WINDOW, Store, WATCHES_MAX,
+    CONNECTION_WINDOW, GETS_MAX, PUTS_MAX, QUEUE_KIB_MAX, QUEUE_MAX, REQUESTS_MAX, SESSIONS_MAX, STREAM_WINDOW, Store,
+    WATCHES_MAX,
 };
 use crate::driver::{DriveError, Driver, Input};
 use crate::folder::{Folders, new_secret};
 use crate::journal::{Journal, JournalError};
 use crate::owner::{self, OwnerSettings, TakeError};
-use crate::service::{Doorkeeper, RunsService, WorkersService};
+use crate::service::{BothDoors, Doorkeeper, RunsService, WorkersService};
 
 /// What a coordinator is started with.
 #[derive(Clone, Debug)]
@@ -71,6 +73,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// The files that travel with runs cannot be kept.
+    #[error(transparent)]
+    Blobs(#[from] tumble_bundle::StoreError),
     /// The access files cannot be written.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -119,7 +124,8 @@ impl Server {
 
         let (inputs, inbox) = mpsc::channel(QUEUE_MAX);
         let (jobs, work) = std::sync::mpsc::channel();
-        let driver = Driver::restore(journal, &config.folders, config.limits.clone(), inbox, jobs)?;
+        let blobs = Arc::new(Blobs::open(config.state.join("blobs"), owner.clone())?);
+        let driver = Driver::restore(journal, &config.folders, config.limits.clone(), inbox, jobs, blobs.clone())?;
 
         let lost = inputs.clone();
         owner.on_lost(move |why| drop(lost.blocking_send(Input::Lost(why))));
@@ -144,6 +150,7 @@ impl Server {
             listener,
             inputs.clone(),
             config.folders.clone(),
+            blobs,
             worker_access.clone(),
             client_access.clone(),
             serving_stops,
@@ -222,6 +229,7 @@ async fn serve(
     listener: TcpListener,
     inputs: mpsc::Sender<Input>,
     folders: Folders,
+    blobs: Arc<Blobs>,
     worker_access: Access,
     client_access: Access,
     stops: oneshot::Receiver<()>,
@@ -236,8 +244,11 @@ async fn serve(
     let workers = WorkersServer::new(workers)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let files =
+        BlobsService { blobs: blobs.clone(), inputs: inputs.clone(), puts: bounded(PUTS_MAX), gets: bounded(GETS_MAX) };
+    let files = BlobsServer::new(files).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let (requests, watches) = (bounded(REQUESTS_MAX), bounded(WATCHES_MAX));
-    let runs = RunsService { inputs, folders, requests, watches, given: Store::new() };
+    let runs = RunsService { inputs, folders, blobs, requests, watches, given: Store::new() };
     let runs = RunsServer::new(runs).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -246,6 +257,7 @@ async fn serve(
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<WorkersServer<WorkersService>>().await;
     health.set_serving::<RunsServer<RunsService>>().await;
+    health.set_serving::<BlobsServer<BlobsService>>().await;
     let worker_door = Doorkeeper(Arc::from(worker_access.secret));
     let client_door = Doorkeeper(Arc::from(client_access.secret));
     use tonic::service::interceptor::InterceptedService;
@@ -254,6 +266,10 @@ async fn serve(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .add_service(InterceptedService::new(
+            files,
+            BothDoors { worker: worker_door.clone(), client: client_door.clone() },
+        ))
         .add_service(InterceptedService::new(workers, worker_door))
         .add_service(InterceptedService::new(runs, client_door.clone()))
         .add_service(InterceptedService::new(reflection, client_door))

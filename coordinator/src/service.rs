@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::service::Interceptor;
@@ -16,6 +17,7 @@ use tumble_domain::TrialRange;
 use tumble_proto::access::SECRET_METADATA;
 use tumble_proto::{WireError, describe, outcomes, v1};
 
+use crate::blobs::Blobs;
 use crate::bounds::{Anteroom, Patter, Store};
 use crate::driver::{Answer, Input, prepare_folder};
 use crate::folder::Folders;
@@ -23,14 +25,46 @@ use crate::giving::{self, AnswerStream};
 use crate::outbox::{Outbox, outbox};
 use crate::wire;
 
+/// Whose access file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Worker,
+    Client,
+}
+
+/// Lets in workers and clients, and notes which it is.
+#[derive(Clone)]
+pub(crate) struct BothDoors {
+    pub(crate) worker: Doorkeeper,
+    pub(crate) client: Doorkeeper,
+}
+
+impl Interceptor for BothDoors {
+    fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
+        let role = if self.client.knows(&request) { Role::Client } else { Role::Worker };
+        let mut request = match role {
+            Role::Client => request,
+            Role::Worker => self.worker.call(request)?,
+        };
+        request.extensions_mut().insert(role);
+        Ok(request)
+    }
+}
+
 /// Lets in who knows the secret. The comparison takes the same time wherever a guess goes wrong.
 #[derive(Clone)]
 pub(crate) struct Doorkeeper(pub(crate) Arc<str>);
 
+impl Doorkeeper {
+    fn knows(&self, request: &Request<()>) -> bool {
+        let shown = request.metadata().get(SECRET_METADATA).map(|value| value.as_bytes()).unwrap_or_default();
+        bool::from(shown.ct_eq(self.0.as_bytes()))
+    }
+}
+
 impl Interceptor for Doorkeeper {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        let shown = request.metadata().get(SECRET_METADATA).map(|value| value.as_bytes()).unwrap_or_default();
-        if bool::from(shown.ct_eq(self.0.as_bytes())) {
+        if self.knows(&request) {
             Ok(request)
         } else {
             Err(Status::unauthenticated(
@@ -40,17 +74,17 @@ impl Interceptor for Doorkeeper {
     }
 }
 
-fn malformed(error: WireError) -> Status {
+pub(crate) fn malformed(error: WireError) -> Status {
     Status::invalid_argument(error.to_string())
 }
 
 /// Takes one of a bounded number, or says that there are too many.
-fn admitted(among: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Status> {
+pub(crate) fn admitted(among: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Status> {
     let full = |_| Status::resource_exhausted(format!("the coordinator has too many {what} already; try again later"));
     among.clone().try_acquire_owned().map_err(full)
 }
 
-fn gone<T>(_: T) -> Status {
+pub(crate) fn gone<T>(_: T) -> Status {
     Status::unavailable("the coordinator is stopping")
 }
 
@@ -133,6 +167,7 @@ async fn session(
             Kind::CannotRun(cannot) => {
                 Event::CannotRun { worker, run: RunId(cannot.run.into()), reason: cannot.reason }
             }
+            Kind::Ready(ready) => Event::Ready { worker, run: RunId(ready.run.into()) },
             Kind::Drifted(drifted) => {
                 Event::Drifted { worker, run: RunId(drifted.run.into()), generation: drifted.generation }
             }
@@ -202,6 +237,7 @@ fn read_report(report: v1::Report, bytes: u64) -> Result<Report, Status> {
 pub(crate) struct RunsService {
     pub(crate) inputs: mpsc::Sender<Input>,
     pub(crate) folders: Folders,
+    pub(crate) blobs: Arc<Blobs>,
     /// Who may be waiting for an answer.
     pub(crate) requests: Arc<Semaphore>,
     /// Who may follow a run.
@@ -251,6 +287,13 @@ impl v1::runs_server::Runs for RunsService {
         let understood =
             tumble_runfile::parse(&request.run_toml, "the submitted run file", &[], std::slice::from_ref(&pipeline))
                 .map_err(|problems| Status::invalid_argument(problems.to_string()))?;
+        let bundle = match &understood.spec.bundle {
+            Some(bundle) => {
+                let (blobs, hash) = (self.blobs.clone(), bundle.hash.clone());
+                Some(spawn_blocking(move || blobs.whole(&hash)).await.map_err(gone)??)
+            }
+            None => None,
+        };
         let run = self.folders.new_id(&understood.spec.name);
         let submission = Submission {
             key: request.key,
@@ -262,6 +305,11 @@ impl v1::runs_server::Runs for RunsService {
             folder: self.folders.of(&run),
             run,
         };
+        if let Some(bundle) = bundle {
+            // Before its run file: a folder that has that can be gone on with.
+            let (blobs, folder) = (self.blobs.clone(), submission.folder.clone());
+            spawn_blocking(move || blobs.keep_in(&folder, &bundle)).await.map_err(gone)??;
+        }
         prepare_folder(&submission).map_err(|error| {
             Status::internal(format!("failed to make the folder {}: {error}", submission.folder.display()))
         })?;

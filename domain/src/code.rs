@@ -11,6 +11,15 @@ pub enum Code {
     Python(Python),
 }
 
+/// Files of the user's own that travel with a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// Files and folders, as written: relative to the run file.
+    pub paths: Vec<String>,
+    /// The hash of the list of all files that they come to, with the hash of each: 64 hexadecimal digits.
+    pub hash: String,
+}
+
 /// The `[python]` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Python {

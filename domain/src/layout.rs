@@ -205,6 +205,7 @@ mod tests {
         };
         let spec = RunSpec {
             code: None,
+            bundle: None,
             name: String::new(),
             pipeline: String::new(),
             seed: Seed(7),

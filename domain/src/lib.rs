@@ -13,7 +13,7 @@ pub mod seed;
 pub mod spec;
 pub mod value;
 
-pub use code::{Code, Program, Python};
+pub use code::{Bundle, Code, Program, Python};
 pub use describe::{
     Direction, Extent, Genome, GenomeLength, Metric, Objective, Parameter, PipelineDescription, Shape, Tensor,
 };

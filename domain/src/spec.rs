@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::code::Code;
+use crate::code::{Bundle, Code};
 use crate::describe::Objective;
 use crate::seed::Seed;
 use crate::value::{Kind, Value};
@@ -16,6 +16,8 @@ pub struct RunSpec {
     pub pipeline: String,
     /// The user's own code that evaluates; `None` for a pipeline that workers have built in.
     pub code: Option<Code>,
+    /// The files that travel to workers with the run; `None` where nothing does.
+    pub bundle: Option<Bundle>,
     /// The root of all randomness.
     pub seed: Seed,
     /// Trials for each candidate, each under its own seed; at least 1.

@@ -1,5 +1,6 @@
 //! What a pipeline is, and what it is given to evaluate one trial.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -33,9 +34,14 @@ pub trait Pipeline: Send + Sync {
 
     /// The pipeline of one run, where the run file says what it takes and gives: `description` is what follows from it. The
     /// reason why this worker cannot evaluate the run is for a person. `None`, which is the default, for a pipeline that is
-    /// the same in all runs.
-    fn bound(&self, run: &RunSpec, description: &PipelineDescription) -> Option<Result<Arc<dyn Pipeline>, String>> {
-        let _ = (run, description);
+    /// the same in all runs. `files` is the folder of the files that travelled with the run, if any did.
+    fn bound(
+        &self,
+        run: &RunSpec,
+        description: &PipelineDescription,
+        files: Option<&Path>,
+    ) -> Option<Result<Arc<dyn Pipeline>, String>> {
+        let _ = (run, description, files);
         None
     }
 }

@@ -19,6 +19,8 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Large things travel in pieces of this many bytes.
 pub const CHUNK_BYTES: usize = 1024 * 1024;
+/// Files travel in pieces of at most this many bytes: other messages of the same connection come in between.
+pub const BLOB_PIECE_BYTES: usize = 256 * 1024;
 
 /// Why a message from outside is refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -26,6 +26,10 @@ pub fn canonical(spec: &RunSpec, description: &PipelineDescription) -> String {
     out.key("seed", spec.seed.0);
     out.key("replicates", spec.replicates);
     out.key("objective", Value::text(&spec.objective.as_written()));
+    if let Some(bundle) = &spec.bundle {
+        out.key("bundle", Value::List(bundle.paths.iter().map(|path| Value::text(path)).collect()));
+        out.key("bundle_hash", Value::text(&bundle.hash));
+    }
     if let Some(Code::Program(program)) = &spec.code {
         program_section(program, &mut out);
     }

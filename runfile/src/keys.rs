@@ -32,7 +32,7 @@ const fn key(
 
 /// The keys, in the order in which a run file is written back. The parameters of the pipeline stand in `[config]`, those
 /// of the strategy in `[evolve]` beside these.
-pub const KEYS: [Key; 46] = [
+pub const KEYS: [Key; 48] = [
     key("", "name", "text of a-z, 0-9 and -", "the pipeline's name", "Becomes part of the run's folder."),
     key("", "pipeline", "text", "none: it must be there", "Which pipeline evaluates."),
     key("", "seed", "integer", "0", "The root of all randomness."),
@@ -43,6 +43,20 @@ pub const KEYS: [Key; 46] = [
         "text",
         "the pipeline's own",
         "The metric that steers: larger is better, or smaller after a `-`.",
+    ),
+    key(
+        "",
+        "bundle",
+        "list of paths",
+        "nothing travels",
+        "Files and folders beside the run file that workers are sent: code of your own, and its data.",
+    ),
+    key(
+        "",
+        "bundle_hash",
+        "64 hexadecimal digits",
+        "that of the files as they are",
+        "Which files they were: Tumble writes it, and refuses others under it.",
     ),
     key("", "program", "section", "none", "The command line that evaluates a trial: for `pipeline = \"program\"`."),
     key("", "python", "section", "none", "The function that evaluates: for `pipeline = \"python\"`."),

@@ -7,6 +7,7 @@
 //! descriptions alone: the caller passes those it has.
 
 mod axes;
+mod bundle;
 mod bytes;
 mod canonical;
 mod conditions;
@@ -29,6 +30,7 @@ mod words;
 
 use tumble_domain::{PipelineDescription, RunSpec};
 
+pub use bundle::{Pack, PackError, bundle_hash_of};
 pub use bytes::{BytesError, parse_bytes};
 pub use canonical::canonical;
 pub use duration::{DurationError, format_duration, parse_duration};
@@ -103,9 +105,26 @@ pub fn parse_asking(
     read: ReadPoints<'_>,
     ask: Option<Ask<'_>>,
 ) -> Result<Understood, Problems> {
+    parse_packing(text, file_name, overrides, pipelines, read, ask, None)
+}
+
+/// As [`parse_asking`], of a run file that may name files that travel with it, which `pack` looks at. In the run that is understood
+/// their hash is written.
+pub fn parse_packing(
+    text: &str,
+    file_name: &str,
+    overrides: &[Override],
+    pipelines: &[PipelineDescription],
+    read: ReadPoints<'_>,
+    ask: Option<Ask<'_>>,
+    pack: Option<Pack<'_>>,
+) -> Result<Understood, Problems> {
     let mut notes = Notes::new(text, file_name, overrides);
     let understood = tree::read(text, overrides, &mut notes).and_then(|mut root| {
         points::lay_in(&mut root, read, &mut notes);
+        if let Some(pack) = pack {
+            bundle::lay_in(&mut root, pack, &mut notes);
+        }
         if let Some(ask) = ask {
             python::lay_in(&mut root, ask, &mut notes);
         }

@@ -9,6 +9,7 @@ use tumble_search::{Space, SpaceError, StrategyDescription, strategies};
 
 use crate::Understood;
 use crate::axes::Sweepable;
+use crate::bundle;
 use crate::conditions::{self, Earlier};
 use crate::evolve::{self, Strategies};
 use crate::keys;
@@ -40,6 +41,7 @@ pub(crate) fn understand(
         Some(own) => own.description.as_ref(),
         None => pipeline(typed, pipelines, notes),
     };
+    let bundle = bundle::of(typed, own.as_ref().and_then(|own| own.code.as_ref()), notes);
     unknown_keys(typed, pipeline, all, notes);
     let name = name(typed, pipeline, notes);
     let objective = objective(typed, pipeline, notes);
@@ -117,6 +119,7 @@ pub(crate) fn understand(
         name: name?,
         pipeline: pipeline.name.clone(),
         code: own.as_ref().and_then(|own| own.code.clone()),
+        bundle,
         seed: Seed(typed.seed.value().copied().unwrap_or(0)),
         replicates: typed.replicates.value().copied().unwrap_or(1),
         objective: objective.clone(),

@@ -183,6 +183,7 @@ fn attempts(layout: &Layout) -> impl Iterator<Item = AttemptRow> {
 fn spec(name: &str, plan: Plan) -> RunSpec {
     RunSpec {
         code: None,
+        bundle: None,
         name: name.to_owned(),
         pipeline: "none".to_owned(),
         seed: Seed(7),

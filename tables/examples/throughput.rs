@@ -50,6 +50,7 @@ fn part() -> TrialsPart {
     let points = PART_ROWS_MAX * 64;
     let spec = RunSpec {
         code: None,
+        bundle: None,
         name: "throughput".to_owned(),
         pipeline: "none".to_owned(),
         seed: Seed(7),

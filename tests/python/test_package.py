@@ -13,7 +13,7 @@ import subprocess
 import sys
 import textwrap
 import time
-import warnings
+import types
 from pathlib import Path
 
 import pytest
@@ -457,8 +457,9 @@ def coordinator(place):
     """A coordinator of its own, and a way to start workers for it."""
     processes = []
 
-    def begin(*arguments):
-        process = subprocess.Popen([tumble.binary(), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def begin(*arguments, **more):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen([tumble.binary(), *arguments], **quiet, **more)
         processes.append(process)
         return process
 
@@ -471,7 +472,7 @@ def coordinator(place):
             return None
 
     client = until("the coordinator answers", answers)
-    client.worker = lambda: begin("worker", "--access", "state/worker.access", "--slots", "1")
+    client.worker = lambda **more: begin("worker", "--access", str(place / "state" / "worker.access"), "--slots", "1", **more)
     yield client
     for process in processes:
         process.kill()
@@ -512,3 +513,168 @@ def test_runs_of_a_coordinator_are_submitted_watched_waited_for_and_cancelled(co
 def test_a_coordinator_that_is_not_there_is_told(place):
     with pytest.raises(tumble.CoordinatorUnreachable, match="client.access"):
         tumble.connect(place / "client.access")
+
+
+def test_a_module_that_begins_a_run_when_it_is_imported_is_told_what_to_do(place, monkeypatch):
+    monkeypatch.syspath_prepend(place)
+    (place / "hasty.py").write_text(
+        "import os, tumble\n"
+        "def evaluate(x: float) -> float:\n    return x\n"
+        "if os.path.exists('go'):\n    tumble.run(evaluate, axes={'x': [1.0]}, workers=1)\n"
+    )
+    import hasty
+
+    # A module that is run without the guard is imported by its workers, which come to the same line.
+    (place / "go").touch()
+    with pytest.raises(tumble.RunFileError, match='put the call under `if __name__ == "__main__":`'):
+        tumble.run(hasty.evaluate, axes={"x": [1.0]}, workers=1)
+
+
+def test_a_terminal_has_a_bar_and_a_log_has_none(place):
+    import pty
+
+    text = "import tumble\ntumble.run(lambda x: x, axes={'x': [1.0, 2.0]}, metrics=['y'], workers=1)\nprint('done')\n"
+    ours, theirs = pty.openpty()
+    process = start(text, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            data = os.read(ours, 4096)
+        except OSError:
+            # The other end is closed.
+            break
+        if not data:
+            break
+        shown += data
+    os.close(ours)
+    out, _ = process.communicate(timeout=HANGS_AFTER)
+    assert (process.returncode, out) == (0, "done\n"), shown
+    assert "\r" in shown.decode() and "100% 2 / 2 trials" in shown.decode()
+    quiet = start(text)
+    assert quiet.communicate(timeout=HANGS_AFTER) == ("done\n", "")
+
+
+def test_a_notebook_has_one_display_that_is_brought_up_to_date(monkeypatch):
+    shown = []
+
+    class Handle:
+        def update(self, page):
+            shown.append(page)
+
+    def display(page, display_id):
+        assert display_id is True
+        shown.append(page)
+        return Handle()
+
+    notebook = types.ModuleType("IPython")
+    notebook.get_ipython = lambda: types.SimpleNamespace(kernel=object())
+    pages = types.ModuleType("IPython.display")
+    pages.HTML, pages.display = str, display
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    monkeypatch.setitem(sys.modules, "IPython.display", pages)
+    tumble.run(lambda x: x, axes={"x": [1.0, 2.0]}, metrics=["y"], workers=1)
+    assert 'value="1.0000"' in shown[-1] and "100% 2 / 2 trials" in shown[-1] and "best y 2" in shown[-1]
+
+
+def test_a_run_file_has_what_was_given(place):
+    tomllib = pytest.importorskip("tomllib")
+    from tumble._runfile import text_of
+
+    run = {
+        "name": "it's",
+        "config": {"quoted \"key\"": 'back\\slash "and" \n\t\x01 ü', "list": [1, -2], "tiny": 1e-300, "big": 1e22, "no": None, "yes": True},
+        "sweep": {"axes": {"evolve.sigma": {"log": [0.1, 1], "when": {"rule": "hebb"}}}},
+    }
+    read = tomllib.loads(text_of(run))
+    del run["config"]["no"]
+    assert read == run
+
+
+def test_a_function_has_the_same_bytes_wherever_its_script_lies(place):
+    text = """
+    import sys, tumble
+    SCALE = 2.0
+    def helper(x, *more, **others):
+        return [SCALE * y for y in (x, *more)]
+    def evaluate(x: float, rule: str = "hebb") -> float:
+        return helper(x)[0] + len(rule)
+    tumble.run(evaluate, axes={"x": [1.0]}, workers=1)
+    """
+    pickles = []
+    for folder in ("here", "there"):
+        (place / folder).mkdir()
+        os.chdir(place / folder)
+        script(text)
+        pickles.append((only_run() / "code" / "function.pickle").read_bytes())
+    assert pickles[0] == pickles[1]
+
+
+PACKED = """
+import sys
+import tumble
+
+def evaluate(x: float, seed: int) -> float:
+    import os
+    import helpers
+    assert not os.path.exists("left-at-home.txt"), "the bundle alone is there"
+    with open("data/offset.txt") as file:
+        return helpers.double(x) + float(file.read())
+
+result = tumble.run(
+    evaluate, axes={"x": [1.0, 2.0]}, replicates=2, workers=int(sys.argv[1]), out=sys.argv[2], bundle=["helpers.py", "data/"]
+)
+print(result.folder)
+"""
+
+
+def lay_what_is_packed(place):
+    (place / "helpers.py").write_text("def double(x):\n    return 2 * x\n")
+    (place / "data").mkdir()
+    (place / "data" / "offset.txt").write_text("0.5")
+    (place / "left-at-home.txt").write_text("")
+
+
+def test_a_function_with_a_bundle_sees_that_alone_and_gives_the_same_bytes(place):
+    lay_what_is_packed(place)
+    one, three = [script(PACKED, n, out).strip() for n, out in (("1", "one"), ("3", "three"))]
+    assert tables(one) == tables(three)
+    # What the run keeps is enough, wherever it is and whatever became of the files.
+    for path in (place / "helpers.py", place / "data" / "offset.txt"):
+        path.unlink()
+    os.makedirs("elsewhere")
+    os.rename(one, "elsewhere/moved")
+    moved = tumble.open("elsewhere/moved")
+    assert moved.trials["value"].to_pylist() == [2.5, 2.5, 4.5, 4.5]
+    assert moved.verify(1.0) == 4
+
+
+def test_a_bundle_that_is_not_there_or_lies_elsewhere_is_told(place):
+    def evaluate(x: float) -> float:
+        return x
+
+    for bundle, kind, told in (
+        (["no.py"], FileNotFoundError, "'no.py' in `bundle` is not there; paths are relative to"),
+        (["../x.py"], ValueError, "'../x.py' in `bundle` does not lie under"),
+        ("x.py", TypeError, r"bundle is a list of files and folders, as bundle=\['x.py'\]"),
+    ):
+        with pytest.raises(kind, match=told):
+            tumble.run(evaluate, axes={"x": [1.0]}, bundle=bundle)
+    assert not Path("runs").exists()
+
+
+def test_functions_travel_to_the_workers_of_a_coordinator(coordinator, place):
+    lay_what_is_packed(place)
+    (place / "model.py").write_text("import helpers\ndef evaluate(x: float) -> float:\n    return helpers.double(x)\n")
+    away = place / "away"
+    away.mkdir()
+    environment = dict(os.environ, TUMBLE_PYTHON=sys.executable, TUMBLE_CACHE=str(place / "cache"))
+    coordinator.worker(cwd=away, env=environment)
+    scale = 4.0
+    closure = coordinator.submit(lambda x: {"y": scale * x}, axes={"x": [1.0, 2.0]}, metrics=["y"])
+    assert closure.wait().trials["y"].to_pylist() == [4.0, 8.0]
+    filed = coordinator.submit("model.py:evaluate", axes={"x": [1.0, 2.0]}, bundle=["helpers.py"])
+    result = filed.watch(progress=False)
+    assert result.trials["value"].to_pylist() == [2.0, 4.0]
+    (place / "helpers.py").unlink()
+    assert result.verify(1.0) == 2

@@ -456,6 +456,7 @@ impl World {
                 self.drifted += 1;
                 Event::Drifted { worker, run: RunId(run), generation }
             }
+            Say::Ready { run } => Event::Ready { worker, run: RunId(run) },
             Say::CannotRun { run, reason } => {
                 // Our workers can evaluate every run: if one says otherwise, somebody confused it.
                 let lies = self.sessions.get(&worker).is_some_and(|session| self.hosts[session.host].lies);

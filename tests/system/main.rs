@@ -6,6 +6,7 @@ mod bytes;
 mod cases;
 #[path = "../sim/chance.rs"]
 mod chance;
+mod config;
 mod crowd;
 mod differing;
 mod extend;

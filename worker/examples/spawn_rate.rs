@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     [sweep]\ndesign = \"list\"\n[sweep.axes]\nx = [1]\n";
     let understood = tumble_runfile::parse(run_file, "the benchmark", &[], &[])?;
     let surroundings = Surroundings { here: ".".into(), keep_in: None, reaper: None };
-    let bound = pipelines(&surroundings).iter().find_map(|p| p.bound(&understood.spec, &understood.inner));
+    let bound = pipelines(&surroundings).iter().find_map(|p| p.bound(&understood.spec, &understood.inner, None));
     let pipeline = bound.ok_or("no pipeline runs programs")??;
 
     let (mut bare, mut slots) = (0.0f64, 0.0f64);

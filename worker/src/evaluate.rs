@@ -1,6 +1,7 @@
 //! The computing half of a worker: rebuilds the candidates of a shard and evaluates them, trial after trial.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,15 @@ const EVALUATORS_MAX: usize = 4;
 /// One slot: evaluates one shard at a time and keeps the evaluators of the runs it has served last.
 #[derive(Default)]
 pub struct Slot {
-    kept: Vec<(Arc<str>, Bound)>,
+    kept: Vec<(Kept, Bound)>,
+}
+
+/// Whose evaluator is kept: the run, and the folder of its files. A run that is opened again may have them in another one, and what
+/// was bound to the folder that is gone is of no use.
+type Kept = (Arc<str>, Option<PathBuf>);
+
+fn kept_as(run: &OpenRun) -> Kept {
+    (run.id.clone(), run.files.as_ref().map(|files| files.folder().to_owned()))
 }
 
 /// An evaluator bound to a run.
@@ -116,7 +125,7 @@ impl Slot {
     }
 
     fn take(&mut self, run: &OpenRun) -> Result<Bound, String> {
-        if let Some(position) = self.kept.iter().position(|(id, _)| *id == run.id) {
+        if let Some(position) = self.kept.iter().position(|(kept, _)| *kept == kept_as(run)) {
             return Ok(self.kept.remove(position).1);
         }
         match &run.spec.plan {
@@ -131,7 +140,8 @@ impl Slot {
     }
 
     fn keep(&mut self, run: &OpenRun, bound: Bound) {
-        self.kept.insert(0, (run.id.clone(), bound));
+        self.kept.retain(|((id, _), _)| *id != run.id);
+        self.kept.insert(0, (kept_as(run), bound));
         self.kept.truncate(EVALUATORS_MAX);
     }
 }

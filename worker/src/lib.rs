@@ -1,9 +1,10 @@
 //! A worker: it takes grants from a coordinator, rebuilds and evaluates candidates, and reports scalars.
 //!
-//! `worker.rs` decides, `evaluate.rs` and `replica.rs` compute, `program` and `python` run what users bring, `session.rs` does and alone
-//! speaks the protocol.
+//! `worker.rs` decides, `evaluate.rs` and `replica.rs` compute, `program` and `python` run what users bring, `session.rs` does and
+//! speaks the protocol, and `files.rs` fetches what travels with runs.
 
 pub mod evaluate;
+pub mod files;
 pub mod program;
 pub mod python;
 pub mod replica;

@@ -1,4 +1,4 @@
-//! The doing half of a worker: connects, says hello, runs the slots, and alone speaks the protocol.
+//! The doing half of a worker: connects, says hello, runs the slots, and speaks the protocol.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use tumble_proto::v1::workers_client::WorkersClient;
 use tumble_proto::{MESSAGE_BYTES_MAX, describe, outcomes, v1};
 
 use crate::evaluate::Slot;
+use crate::files::{self, Came, Fetcher, Source};
 use crate::replica::{Update, Updated};
 use crate::worker::{Action, Event, Grant, Job, Lesson, Piece, Rejoined, Say, Worker};
 
@@ -83,6 +84,8 @@ pub async fn run(config: Config, leave: impl Future<Output = ()>) -> Result<Ende
         .keep_alive_timeout(Duration::from_secs(20))
         .tcp_nodelay(true);
     let pipelines = crate::pipelines(&config.surroundings);
+    // It may be a while on a slow disk, and nobody waits for it.
+    drop(tokio::task::spawn_blocking(files::tidy));
     tokio::pin!(leave);
     let mut hands = Hands::start(&config, &pipelines);
     let mut last_contact = Instant::now();
@@ -97,6 +100,7 @@ pub async fn run(config: Config, leave: impl Future<Output = ()>) -> Result<Ende
             // What it holds is evaluated elsewhere: nobody is there to hand it back to.
             () = &mut leave => return Ok(Ended::Left),
         };
+        hands.files.stop();
         let said = hands.handle(Event::Disconnected);
         debug_assert!(said.is_empty(), "nobody listens");
         let status = match session {
@@ -126,7 +130,7 @@ pub async fn run(config: Config, leave: impl Future<Output = ()>) -> Result<Ende
     }
 }
 
-/// The deciding half, its slots and the thread of its replicas: what outlives a session.
+/// The deciding half, its slots, the thread of its replicas and its files: what outlives a session.
 struct Hands {
     worker: Worker,
     /// Says which process this is, session after session.
@@ -135,6 +139,8 @@ struct Hands {
     pieces: mpsc::UnboundedReceiver<(usize, Piece)>,
     replicas: std::sync::mpsc::Sender<Update>,
     updates: mpsc::UnboundedReceiver<Updated>,
+    /// Last, so that what is laid out goes when everything else is over.
+    files: Fetcher,
 }
 
 impl Hands {
@@ -149,6 +155,7 @@ impl Hands {
             pieces,
             replicas: start_replicas(updated),
             updates,
+            files: Fetcher::new(),
         }
     }
 
@@ -158,6 +165,7 @@ impl Hands {
             biased;
             Some((slot, piece)) = self.pieces.recv() => Event::Evaluated { slot, piece },
             Some(updated) = self.updates.recv() => Event::Updated(updated),
+            Came { run, run_toml, files } = self.files.next() => Event::OpenedWithFiles { run, run_toml, files },
         }
     }
 
@@ -215,6 +223,7 @@ async fn session(
     again.into_iter().try_for_each(|words| send(write(words)))?;
     let secret = MetadataValue::try_from(&config.access.secret)
         .map_err(|_| Status::unauthenticated("the secret in the access file is malformed"))?;
+    let source = Source { channel: channel.clone(), secret: secret.clone() };
     let mut request = Request::new(UnboundedReceiverStream::new(said));
     request.metadata_mut().insert(SECRET_METADATA, secret);
     let mut client = WorkersClient::new(channel)
@@ -249,6 +258,17 @@ async fn session(
             event = hands.next() => event,
             message = messages.message() => match message {
                 Ok(Some(message)) => match read(message) {
+                    Some(Event::Opened { run, run_toml }) => match tumble_runfile::bundle_hash_of(&run_toml) {
+                        Some(hash) => {
+                            hands.files.fetch(run, run_toml, &hash, source.clone());
+                            continue;
+                        }
+                        None => Event::Opened { run, run_toml },
+                    },
+                    Some(Event::Closed { run }) => {
+                        hands.files.forget(&run);
+                        Event::Closed { run }
+                    }
                     Some(event) => event,
                     None => continue,
                 },
@@ -371,6 +391,7 @@ fn lesson(lesson: Lesson, chunk: v1::Chunk) -> Event {
 fn write(say: Say) -> v1::from_worker::Kind {
     use v1::from_worker::Kind;
     match say {
+        Say::Ready { run } => Kind::Ready(v1::Ready { run: run.to_string() }),
         Say::Leaving => Kind::Leaving(v1::Leaving {}),
         Say::Drifted { run, generation, why } => {
             tracing::warn!(%run, generation, why, "the replica of the strategy has drifted");

@@ -9,6 +9,7 @@ use tumble_pipelines::Pipeline;
 use tumble_search::memory::{Need, Place};
 use tumble_search::{Design, Proposal, Space, StateHash, Strategy};
 
+use crate::files::LaidOut;
 use crate::replica::{Drift, Step, Update, Updated};
 
 /// What reaches a worker.
@@ -20,6 +21,15 @@ pub enum Event {
         run: Arc<str>,
         /// Its canonical run file.
         run_toml: String,
+    },
+    /// What a run is whose files travel with it, now that they are here; or why they are not.
+    OpenedWithFiles {
+        /// Its id.
+        run: Arc<str>,
+        /// Its canonical run file.
+        run_toml: String,
+        /// The files.
+        files: Result<Arc<LaidOut>, String>,
     },
     /// A piece of what brings this worker to a generation.
     LessonPiece {
@@ -163,6 +173,11 @@ pub enum Say {
     },
     /// It wants no more grants.
     Leaving,
+    /// It has the files that travel with a run, and can be granted trials of it.
+    Ready {
+        /// Which.
+        run: Arc<str>,
+    },
     /// It cannot evaluate a run.
     CannotRun {
         /// Which.
@@ -189,15 +204,31 @@ pub struct OpenRun {
     pub space: Option<Space>,
     /// How many numbers are recorded of a trial: one for each axis of the space, then the metrics.
     pub metrics: usize,
+    /// The files that travelled with it, for as long as anybody evaluates it here.
+    pub files: Option<Arc<LaidOut>>,
 }
 
 impl OpenRun {
     /// The run that this canonical run file describes, if one of the pipelines can evaluate it; else why not.
     pub fn try_new(run: &Arc<str>, run_toml: &str, pipelines: &[Arc<dyn Pipeline>]) -> Result<OpenRun, String> {
+        OpenRun::with_files(run, run_toml, pipelines, None)
+    }
+
+    /// The same, of a run whose files are laid out here. Without those that it names it cannot be evaluated.
+    pub fn with_files(
+        run: &Arc<str>,
+        run_toml: &str,
+        pipelines: &[Arc<dyn Pipeline>],
+        files: Option<Arc<LaidOut>>,
+    ) -> Result<OpenRun, String> {
         let descriptions: Vec<_> = pipelines.iter().map(|p| p.description().clone()).collect();
         let understood =
             tumble_runfile::parse(run_toml, run, &[], &descriptions).map_err(|problems| problems.to_string())?;
         let spec = understood.spec;
+        let named = spec.bundle.as_ref().map(|bundle| bundle.hash.clone());
+        if named != files.as_ref().map(|files| files.hash()) {
+            return Err("the files here are not those that the run file names".to_owned());
+        }
         let design = match spec.plan.sweep() {
             Some(sweep) => Some(Design::try_new(sweep, spec.seed).map_err(|error| error.to_string())?),
             None => None,
@@ -209,10 +240,12 @@ impl OpenRun {
         let pipeline = pipelines.iter().find(|p| p.description().name == spec.pipeline);
         let pipeline = pipeline.ok_or_else(|| format!("this worker has no pipeline `{}`", spec.pipeline))?.clone();
         // Of the user's own code the run file says what it takes and gives.
-        let pipeline = pipeline.bound(&spec, &understood.inner).unwrap_or(Ok(pipeline))?;
+        let pipeline = pipeline
+            .bound(&spec, &understood.inner, files.as_ref().map(|files| files.folder()))
+            .unwrap_or(Ok(pipeline))?;
         let metrics = understood.description.metrics.len();
         let layout = Layout::of(&spec, design.as_ref().map_or(0, Design::points));
-        Ok(OpenRun { id: run.clone(), spec, layout, design, pipeline, space, metrics })
+        Ok(OpenRun { id: run.clone(), spec, layout, design, pipeline, space, metrics, files })
     }
 }
 
@@ -332,10 +365,19 @@ impl Worker {
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Opened { run, run_toml } => match self.open(&run, &run_toml) {
+            Event::Opened { run, run_toml } => match self.open(&run, &run_toml, None) {
                 Ok(open) => drop(self.runs.insert(run, Arc::new(open))),
                 Err(reason) => actions.push(Action::Say(Say::CannotRun { run, reason })),
             },
+            Event::OpenedWithFiles { run, run_toml, files } => {
+                match files.and_then(|files| self.open(&run, &run_toml, Some(files))) {
+                    Ok(open) => {
+                        self.runs.insert(run.clone(), Arc::new(open));
+                        actions.push(Action::Say(Say::Ready { run }));
+                    }
+                    Err(reason) => actions.push(Action::Say(Say::CannotRun { run, reason })),
+                }
+            }
             Event::LessonPiece { lesson, run, generation, hash, length, offset, bytes } => {
                 let piece = Arriving { lesson, generation, hash, length, bytes };
                 let taken = match self.take_piece(&run, piece, offset) {
@@ -596,8 +638,8 @@ impl Worker {
         }
     }
 
-    fn open(&self, run: &Arc<str>, run_toml: &str) -> Result<OpenRun, String> {
-        let open = OpenRun::try_new(run, run_toml, &self.pipelines)?;
+    fn open(&self, run: &Arc<str>, run_toml: &str, files: Option<Arc<LaidOut>>) -> Result<OpenRun, String> {
+        let open = OpenRun::with_files(run, run_toml, &self.pipelines, files)?;
         if let Some(need) = Need::of(&open.spec, open.pipeline.description()) {
             let place = Place::Worker { slots: self.slots.len() as u64 };
             need.check(place, self.memory_bytes_max).map_err(|too_large| too_large.to_string())?;

@@ -5,25 +5,35 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use tumble_proto::{describe, v1};
+use tumble_runfile::Understood;
 
 use crate::args::{ClientArgs, RunNameArgs, SubmitArgs, WaitArgs};
-use crate::client::{self, Client, connect, exit_of, is_over, refused};
+use crate::bundle;
+use crate::client::{self, Client, connect, connect_to, exit_of, is_over, refused};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, duration, grouped, number, size};
 use crate::progress::Progress;
 use crate::runfile;
 
 pub(crate) async fn submit(args: SubmitArgs, output: Output) -> Result<Exit, Failure> {
-    let understood = runfile::read(&args.file, args.here.here.as_deref(), &args.file_args.overrides, output)?;
-    let mut client = connect(&args.client.access).await?;
-    let request = v1::SubmitRequest {
-        key: args.key.unwrap_or_else(fresh_key),
-        run_toml: tumble_runfile::canonical(&understood.spec, &understood.inner),
-        pipeline: Some(describe::to_wire(&understood.inner)),
-    };
-    let view = client.submit(request).await.map_err(refused)?.into_inner();
+    let here = args.here.here.as_deref();
+    let understood = runfile::read(&args.file, here, &args.file_args.overrides, output)?;
+    let access = client::read_access(&args.client.access)?;
+    let mut client = connect_to(&access).await?;
+    let request = submission(&understood, args.key.unwrap_or_else(fresh_key));
+    let folder = here.unwrap_or(runfile::folder_of(&args.file));
+    let view = bundle::submit(&mut client, &access, request, &understood, &[folder], output).await?;
     output.result(&view.run, || view_json(&view));
     Ok(Exit::Complete)
+}
+
+/// What is submitted of a run: its canonical text, and the pipeline that it was checked against.
+pub(crate) fn submission(understood: &Understood, key: String) -> v1::SubmitRequest {
+    v1::SubmitRequest {
+        key,
+        run_toml: tumble_runfile::canonical(&understood.spec, &understood.inner),
+        pipeline: Some(describe::to_wire(&understood.inner)),
+    }
 }
 
 /// A key that no other submission has.

@@ -6,6 +6,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use tumble_bundle::kept;
 use tumble_coordinator::extend::{ExtendError, begin, check};
 use tumble_coordinator::folder::new_run_id;
 use tumble_runfile::Understood;
@@ -20,7 +21,7 @@ use crate::result;
 use crate::runfile;
 
 /// What belongs to a run in its folder; whatever else is there is the user's, and stays.
-const OURS: [&str; 10] = [
+const OURS: [&str; 12] = [
     "trials",
     "run.toml",
     "generations.parquet",
@@ -28,6 +29,8 @@ const OURS: [&str; 10] = [
     "champion.json",
     "champion.npy",
     "summary.json",
+    kept::FOLDER,
+    kept::UNFINISHED,
     FAILED,
     OVER,
     STATE,
@@ -73,6 +76,7 @@ pub(crate) async fn extend(args: ExtendArgs, output: Output) -> Result<Exit, Fai
         understood: is,
         here: args.file.as_deref().map(|file| runfile::folder_of(file).to_owned()),
         leash: false,
+        files_of: Some(places.run.clone()),
         folder: places.growing.clone(),
         workers: count,
         memory: args.memory,

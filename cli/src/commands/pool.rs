@@ -4,12 +4,12 @@ use std::io::{BufRead, Read, Write};
 
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc;
-use tumble_proto::{describe, v1};
-use tumble_runfile::Understood;
+use tumble_proto::v1;
 
 use crate::args::PoolArgs;
-use crate::client::{self, Client, connect, exit_of, is_over, refused};
-use crate::commands::clients::{follow, fresh_key, view_json, view_text};
+use crate::bundle;
+use crate::client::{self, Client, connect_to, exit_of, is_over, refused};
+use crate::commands::clients::{follow, fresh_key, submission, view_json, view_text};
 use crate::commands::run;
 use crate::exit::{Exit, Failure};
 use crate::given::{Form, Request};
@@ -36,6 +36,7 @@ pub(crate) async fn pool(args: PoolArgs, output: Output) -> Result<Exit, Failure
     let local = run::Local {
         here: args.here.here.or_else(|| args.file.as_deref().map(|file| runfile::folder_of(file).to_owned())),
         understood,
+        files_of: None,
         folder: folder.clone(),
         id,
         workers: args.workers.unwrap_or_else(cores),
@@ -57,11 +58,15 @@ pub(crate) async fn pool(args: PoolArgs, output: Output) -> Result<Exit, Failure
 /// The same with a coordinator that is there already, and the workers that it has.
 async fn elsewhere(args: PoolArgs, output: Output) -> Result<Exit, Failure> {
     let file = args.run.file.as_deref().ok_or_else(|| Failure::usage("name the run file"))?;
-    let understood = runfile::read(file, args.run.here.here.as_deref(), &args.run.file_args.overrides, output)?;
+    let here = args.run.here.here.as_deref();
+    let understood = runfile::read(file, here, &args.run.file_args.overrides, output)?;
     let form = Form::of(&understood).map_err(Failure::usage)?;
-    let mut client = connect(&args.client_access()).await?;
+    let access = client::read_access(&args.client.access)?;
+    let mut client = connect_to(&access).await?;
     let key = args.key.clone().unwrap_or_else(fresh_key);
-    let mut view = client.submit(submission(&understood, key.clone())).await.map_err(refused)?.into_inner();
+    let request = submission(&understood, key.clone());
+    let folder = here.unwrap_or(runfile::folder_of(file));
+    let mut view = bundle::submit(&mut client, &access, request, &understood, &[folder], output).await?;
     if view.state() == v1::RunState::Suspended {
         let request = v1::RunRequest { run: view.run.clone() };
         view = client.resume(request).await.map_err(refused)?.into_inner();
@@ -76,14 +81,6 @@ async fn elsewhere(args: PoolArgs, output: Output) -> Result<Exit, Failure> {
             Ok(exit_of(&view))
         }
         None => Ok(Exit::Stopped),
-    }
-}
-
-fn submission(understood: &Understood, key: String) -> v1::SubmitRequest {
-    v1::SubmitRequest {
-        key,
-        run_toml: tumble_runfile::canonical(&understood.spec, &understood.inner),
-        pipeline: Some(describe::to_wire(&understood.inner)),
     }
 }
 

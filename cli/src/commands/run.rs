@@ -6,16 +6,18 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use tumble_bundle::kept;
 use tumble_coordinator::folder::new_run_id;
 use tumble_coordinator::journal::Journal;
 use tumble_coordinator::{Config, Folders, OwnerSettings, Server, owner};
 use tumble_core::RunId;
-use tumble_proto::{describe, v1};
+use tumble_proto::v1;
 use tumble_runfile::Understood;
 
 use crate::args::RunArgs;
+use crate::bundle;
 use crate::client::{Client, connect_to, exit_of, refused};
-use crate::commands::clients::follow;
+use crate::commands::clients::{follow, submission};
 use crate::commands::processes::serve_failure;
 use crate::exit::{Exit, Failure};
 use crate::local::{LocalWorkers, cores};
@@ -50,6 +52,7 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
     let local = Local {
         understood,
         here: args.here.here.or_else(|| args.file.as_deref().map(|file| runfile::folder_of(file).to_owned())),
+        files_of: None,
         folder: folder.clone(),
         id,
         workers: args.workers.unwrap_or_else(cores),
@@ -86,6 +89,8 @@ pub(crate) struct Local {
     pub(crate) understood: Understood,
     /// The folder that its programs and functions are relative to, if the command says so.
     pub(crate) here: Option<PathBuf>,
+    /// Another run's folder that has the files which travel with it, if one has.
+    pub(crate) files_of: Option<PathBuf>,
     /// Where its tables go, and its state while it is not complete.
     pub(crate) folder: PathBuf,
     /// Its id, unless its journal knows it by another already.
@@ -117,7 +122,7 @@ pub(crate) async fn carry_out_by(
     output: Output,
     drive: impl AsyncFnOnce(&mut Client, v1::RunView) -> Result<Option<v1::RunView>, Failure>,
 ) -> Result<Option<v1::RunView>, Failure> {
-    let Local { understood, here, folder, id, workers: count, memory, leash, go_on: resume } = local;
+    let Local { understood, here, files_of, folder, id, workers: count, memory, leash, go_on: resume } = local;
     let state = folder.join(STATE);
     let asked = if leash { stop_requests_or_end_of_input() } else { stop_requests() };
     let config = Config {
@@ -130,12 +135,17 @@ pub(crate) async fn carry_out_by(
     let mut server = Server::start(config).await.map_err(serve_failure)?;
     let mut client = connect_to(&server.client_access).await?;
     // One key: after a crash the same run goes on instead of a second one.
-    let request = v1::SubmitRequest {
-        key: "run".to_owned(),
-        run_toml: tumble_runfile::canonical(&understood.spec, &understood.inner),
-        pipeline: Some(describe::to_wire(&understood.inner)),
-    };
-    let mut view = client.submit(request).await.map_err(refused)?.into_inner();
+    let request = submission(&understood, "run".to_owned());
+    let folders: Vec<&Path> = here.as_deref().into_iter().chain([&*folder]).chain(files_of.as_deref()).collect();
+    let mut view = bundle::submit(
+        &mut client,
+        &server.client_access,
+        request,
+        &understood,
+        &folders,
+        Output { quiet: true, ..output },
+    )
+    .await?;
     if view.state() == v1::RunState::Suspended {
         let request = v1::RunRequest { run: view.run.clone() };
         view = client.resume(request).await.map_err(refused)?.into_inner();
@@ -188,14 +198,17 @@ fn tidy(state: &Path) -> Result<(), Failure> {
 
 /// The folder that relative programs mean, noted down. A run that goes on without being told has it from its state folder,
 /// for the canonical run file names no folder: it would be another on every machine.
-fn noted(here: Option<&Path>, understood: &Understood, state: &Path) -> Result<PathBuf, Failure> {
+fn noted(given: Option<&Path>, understood: &Understood, state: &Path) -> Result<PathBuf, Failure> {
     let note = state.join("here");
     let failed = |error: std::io::Error| Failure::internal(format!("failed to use {}: {error}", note.display()));
-    let here = match here {
+    let here = match given {
         Some(here) => std::path::absolute(here).map_err(failed)?,
         None => std::fs::read(&note).map_or_else(|_| PathBuf::from("."), |bytes| OsString::from_vec(bytes).into()),
     };
-    runfile::find_program(understood, &here).map_err(Failure::usage)?;
+    // Code that travels with the run is looked for where it is laid out.
+    if given.is_some() || understood.spec.bundle.is_none() {
+        runfile::find_program(understood, &here).map_err(Failure::usage)?;
+    }
     std::fs::write(&note, here.as_os_str().as_bytes()).map_err(failed)?;
     Ok(here)
 }
@@ -258,11 +271,17 @@ fn id_of(folder: &Path, name: &str) -> Option<RunId> {
 fn holds_nothing_yet(folder: &Path) -> bool {
     let is_empty = |path: &Path| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    if entries.flatten().all(|entry| entry.file_name() == CODE) {
+        return true;
+    }
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
     let only_ours = entries.into_iter().all(|entry| {
         entry.is_ok_and(|entry| match entry.file_name().to_str() {
             Some(STATE) => entry.path().is_dir(),
             Some("trials") => is_empty(&entry.path()),
             Some(CODE) => true,
+            // Files that were to travel with it come first of all.
+            Some(kept::FOLDER | kept::UNFINISHED) => true,
             _ => false,
         })
     });
@@ -271,8 +290,7 @@ fn holds_nothing_yet(folder: &Path) -> bool {
     let is_free = owner::is_free(&folder.join(STATE));
     let knows_no_run =
         || !journal.exists() || is_free && Journal::open(&journal).is_ok_and(|j| j.is_empty().unwrap_or(false));
-    let has_begun = folder.join(STATE).is_dir() || folder.join("trials").exists();
-    only_ours && (!has_begun || folder.join(STATE).is_dir() && knows_no_run())
+    only_ours && folder.join(STATE).is_dir() && knows_no_run()
 }
 
 /// A run that goes on: the folder has its run file, and one that is given besides must mean the same.

@@ -15,9 +15,11 @@ use tumble_pipelines::{Trace, registry};
 use tumble_search::{Problem, Proposal, Strategy, strategies};
 use tumble_tables::{Column, Metadata, TraceFormat};
 use tumble_worker::evaluate::Slot;
+use tumble_worker::files::{Cache, LaidOut};
 use tumble_worker::worker::{Grant, Job, OpenRun, Piece};
 
 use crate::args::{ReplayArgs, VerifyArgs};
+use crate::bundle::{self, Files};
 use crate::commands::describe::value_json;
 use crate::exit::{Exit, Failure};
 use crate::local::cores;
@@ -27,6 +29,8 @@ use crate::runfile;
 /// A run's folder, opened for evaluating its trials again.
 struct Recorded {
     run: Arc<OpenRun>,
+    /// Keeps the files that travelled with the run laid out; they go with it, and the run before.
+    _cache: Option<Cache>,
     /// The names of what is recorded, in the order of an outcome's columns: evolved axes, then metrics.
     metrics: Vec<String>,
     objective: Objective,
@@ -117,6 +121,23 @@ fn table(error: tumble_tables::TableError) -> Failure {
     Failure::usage(error)
 }
 
+/// Lays the files out that travelled with a run, as a worker does: those that its folder keeps, or those in the folder `here`.
+fn lay_out(folder: &Path, here: &Path, run_toml: &str) -> Result<Option<(Arc<LaidOut>, Cache)>, Failure> {
+    if tumble_runfile::bundle_hash_of(run_toml).is_none() {
+        return Ok(None);
+    }
+    let understood = tumble_runfile::parse(run_toml, "run.toml", &[], &[]).map_err(Failure::usage)?;
+    let Some(bundle) = &understood.spec.bundle else { return Ok(None) };
+    let Files { manifest, root } = bundle::find(bundle, &[folder, here]).map_err(|why| {
+        Failure::usage(format!(
+            "{why}\n  put the file back as it was, or name the folder that has all of them as they were with --here"
+        ))
+    })?;
+    let cache = Cache::open().map_err(Failure::usage)?;
+    let laid_out = cache.lay_out(&manifest, |file| root.join(&file.path)).map_err(Failure::usage)?;
+    Ok(Some((Arc::new(laid_out), cache)))
+}
+
 impl Recorded {
     fn open(folder: &Path, here: &Path) -> Result<Recorded, Failure> {
         let path = folder.join("run.toml");
@@ -124,7 +145,8 @@ impl Recorded {
             .map_err(|error| Failure::usage(format!("failed to read {}: {error}", path.display())))?;
         let pipelines = tumble_worker::pipelines(&runfile::surroundings(here, None)?);
         let name: Arc<str> = path.display().to_string().into();
-        let run = OpenRun::try_new(&name, &run_toml, &pipelines).map_err(Failure::usage)?;
+        let (files, cache) = lay_out(folder, here, &run_toml)?.unzip();
+        let run = OpenRun::with_files(&name, &run_toml, &pipelines, files).map_err(Failure::usage)?;
         if run.spec.plan.is_given() {
             return Err(Failure::usage(
                 "the candidates of this run were given by a client, and stand in no table but as values of their axes: give \
@@ -154,6 +176,7 @@ impl Recorded {
             trials: tumble_tables::trial_count(&trials_folder).map_err(table)?,
             folder: folder.to_owned(),
             run: Arc::new(run),
+            _cache: cache,
             trace: None,
             refused: Mutex::default(),
         })

@@ -103,6 +103,12 @@ impl Coordinator {
                 }
             }
             Event::CannotRun { worker, run, reason } => self.cannot_run(now, worker, run, reason),
+            Event::Ready { worker, run } => {
+                self.heard(now, worker);
+                if let Some(worker) = self.roster.get_mut(&worker) {
+                    worker.fetching.remove(&run);
+                }
+            }
             Event::Drifted { worker, run, generation } => self.drifted(now, worker, run, generation, &mut effects),
             Event::Reported { worker, report } => {
                 let before = self.scored_trials(&report.run);
@@ -220,6 +226,8 @@ impl Coordinator {
             refused
         } else if !self.roster.values().any(|worker| worker.offers(run)) {
             format!("no worker offers pipeline `{}` version {}", run.pipeline.name, run.pipeline.version)
+        } else if !self.roster.values().any(|worker| worker.is_ready_for(run)) {
+            "workers fetch the files of its bundle".to_owned()
         } else {
             String::new()
         }
@@ -255,6 +263,29 @@ impl Coordinator {
         self.roster.insert(id, Worker::new(hello, now.mono_ms));
         effects.send(id, Message::Welcome { heartbeat_ms: self.limits.heartbeat_ms as u32 });
         self.resume_leases(now, id, held, &before, effects);
+        let with_files = self.runs.iter().filter(|run| run.spec.bundle.is_some() && run.phase == Phase::Open);
+        for run in with_files.map(|run| run.id.clone()).collect::<Vec<_>>() {
+            self.open_with_files(&run, id, effects);
+        }
+    }
+
+    /// Tells a worker of a run whose files it does not have, so that it fetches them before anything is granted to it.
+    fn open_with_files(&mut self, run: &RunId, id: WorkerId, effects: &mut Effects) {
+        let (Some(run), Some(worker)) = (self.runs.get(run), self.roster.get_mut(&id)) else { return };
+        if run.spec.bundle.is_none() || !worker.offers(run) || worker.leaving || worker.known.contains_key(&run.id) {
+            return;
+        }
+        worker.known.insert(run.id.clone(), Known::default());
+        worker.fetching.insert(run.id.clone());
+        effects.send(id, Message::OpenRun { run: run.id.clone(), run_toml: run.run_toml.clone() });
+    }
+
+    /// The same for every worker.
+    fn open_with_files_everywhere(&mut self, run: &RunId, effects: &mut Effects) {
+        if self.runs.get(run).is_some_and(|run| run.spec.bundle.is_some()) {
+            let workers: Vec<WorkerId> = self.roster.keys().copied().collect();
+            workers.into_iter().for_each(|worker| self.open_with_files(run, worker, effects));
+        }
     }
 
     /// Ends the earlier session of a process that is back before its end was noticed. Nobody died: what it held is open
@@ -383,6 +414,7 @@ impl Coordinator {
             return; // nobody will ask for it, so there is nothing to remember
         }
         let is_news = worker.refused.insert(run.clone());
+        worker.fetching.remove(&run);
         let of_run = |lease: &&LeaseId| self.leases.get(lease).is_some_and(|l| l.run == run);
         let held: Vec<LeaseId> = worker.leases.iter().filter(of_run).copied().collect();
         for lease in held {
@@ -658,6 +690,7 @@ impl Coordinator {
         let record = Record::Submitted { key, spec, pipeline, run_toml, folder, unix_ms: now.unix_ms };
         self.record(&run, record, effects);
         self.take_up(&run, now);
+        self.open_with_files_everywhere(&run, effects);
         effects.reply(request, Ok(self.view(&run, now).expect("a run just submitted has a view")));
     }
 
@@ -696,6 +729,7 @@ impl Coordinator {
             Some(Phase::Suspended(_)) => {
                 self.record(&id, Record::Resumed, effects);
                 self.take_up(&id, now);
+                self.open_with_files_everywhere(&id, effects);
             }
             Some(Phase::Open) => {}
             Some(_) => return effects.reply(request, Err(Refusal::Ended(id))),
@@ -834,6 +868,7 @@ impl Coordinator {
         }
         for (worker_id, worker) in &mut self.roster {
             worker.refused.remove(id);
+            worker.fetching.remove(id);
             if worker.known.remove(id).is_some() {
                 effects.send(*worker_id, Message::CloseRun { run: id.clone() });
             }
@@ -970,7 +1005,7 @@ impl Coordinator {
         };
         let (id, lease) = self.leases.iter().take_while(|(_, lease)| is_old(lease)).find(|(_, lease)| late(lease))?;
         let run = self.runs.get(&lease.run)?;
-        let (worker, _) = idle.find(|(_, worker)| worker.offers(run))?;
+        let (worker, _) = idle.find(|(_, worker)| worker.is_ready_for(run))?;
         Some((*worker, *id))
     }
 

@@ -79,7 +79,8 @@ pub enum Message {
         /// How often it is to say that it lives.
         heartbeat_ms: u32,
     },
-    /// What a run is, before the first grant of it.
+    /// What a run is, before the first grant of it. Of a run with a bundle it is sent as soon as may be, and grants wait for
+    /// [`Event::Ready`](crate::Event::Ready).
     OpenRun {
         /// Which run.
         run: RunId,

@@ -73,6 +73,13 @@ pub enum Event {
         /// Why, for a person.
         reason: String,
     },
+    /// A worker has the files that travel with a run: it can be granted trials of it.
+    Ready {
+        /// Which worker.
+        worker: WorkerId,
+        /// Which run.
+        run: RunId,
+    },
     /// A worker's replica of a strategy is not what it should be. The worker has forgotten it, and waits.
     Drifted {
         /// Which worker.

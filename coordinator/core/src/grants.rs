@@ -43,7 +43,7 @@ fn run_for(worker: &Worker, runs: &Runs, backlogs: &BTreeMap<RunId, Backlog>) ->
             let alone = worker.leases.is_empty();
             run.phase == Phase::Open && (!backlog.fresh.is_empty() || (alone && !backlog.suspects.is_empty()))
         })
-        .filter(|(run, _)| worker.offers(run))
+        .filter(|(run, _)| worker.is_ready_for(run))
         .min_by_key(|(_, backlog)| (backlog.leases, backlog.served))
         .map(|(run, _)| run.id.clone())
 }

@@ -25,6 +25,8 @@ pub struct Worker {
     pub reports_idle: u32,
     /// Runs it has been told of, and what it knows of each.
     pub known: BTreeMap<RunId, Known>,
+    /// Runs it has been told of whose files it does not have yet: nothing is granted of them, so that its death is blamed on no trial.
+    pub fetching: BTreeSet<RunId>,
     /// Runs it cannot evaluate.
     pub refused: BTreeSet<RunId>,
 }
@@ -40,6 +42,7 @@ impl Worker {
             quarantined: false,
             reports_idle: 0,
             known: BTreeMap::new(),
+            fetching: BTreeSet::new(),
             refused: BTreeSet::new(),
         }
     }
@@ -53,6 +56,12 @@ impl Worker {
     /// user's own, of which the run file says all.
     pub fn offers(&self, run: &Run) -> bool {
         !self.refused.contains(&run.id) && self.hello.pipelines.iter().any(|p| p.covers(&run.pipeline))
+    }
+
+    /// Whether it can evaluate the run now: it has the files that travel with it, if any do.
+    pub fn is_ready_for(&self, run: &Run) -> bool {
+        let has_files = || self.known.contains_key(&run.id) && !self.fetching.contains(&run.id);
+        self.offers(run) && (run.spec.bundle.is_none() || has_files())
     }
 }
 

@@ -639,6 +639,7 @@ mod tests {
         };
         let spec = RunSpec {
             code: None,
+            bundle: None,
             name: "walk".into(),
             pipeline: "walk".into(),
             seed: Seed(1),
@@ -758,6 +759,7 @@ mod tests {
         };
         let spec = RunSpec {
             code: None,
+            bundle: None,
             name: "walk".into(),
             pipeline: "walk".into(),
             seed: Seed(5),

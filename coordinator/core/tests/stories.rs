@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use desk::{
     Desk, aborting, difference, durable, evolution, given, open_trials, outcomes, outcomes_but, replay, sweep,
-    value_of, with_wall, worker,
+    value_of, with_files, with_wall, worker,
 };
 use tumble_core::{
     AttemptOutcome, DIFFERENCES_NAMED_MAX, Event, Grant, Held, LeaseId, Limits, Message, Phase, Reason, Record, RunId,
-    RunRecord, TableWork,
+    RunRecord, TableWork, ViewState,
 };
 use tumble_domain::{Outcomes, Status, TrialRange};
 
@@ -856,6 +856,56 @@ fn what_a_worker_cannot_run_is_remembered_for_open_runs_alone() {
     assert_eq!(desk.view(&run).reason, "it is heavy");
     desk.cancel(&run);
     assert!(desk.core.roster()[&worker(1)].refused.is_empty());
+}
+
+/// A worker that is killed while it fetches is killed for nothing that it evaluates.
+#[test]
+fn nothing_is_granted_to_who_fetches_files_and_no_trial_is_blamed_for_its_death() {
+    let mut desk = Desk::new();
+    let is_open = |message: &Message, run: &RunId| matches!(message, Message::OpenRun { run: of, .. } if of == run);
+    desk.join(1);
+    let run = desk.submit(with_files(sweep(1)));
+    for number in 1..=5 {
+        let told = desk.told(number);
+        assert_eq!(told.iter().filter(|message| is_open(message, &run)).count(), 1, "{told:?}");
+        assert!(!told.iter().any(|message| matches!(message, Message::Grant(_))), "{told:?}");
+        assert_eq!(desk.view(&run).reason, "workers fetch the files of its bundle");
+        desk.vanish(number);
+        desk.join(number + 1);
+    }
+    assert!(desk.attempts(&run).is_empty());
+    // It has them: the run is not opened again.
+    desk.told(6);
+    desk.event(Event::Ready { worker: worker(6), run: run.clone() });
+    let told = desk.told(6);
+    assert!(matches!(&told[..], [Message::Grant(_)]), "{told:?}");
+    desk.work_off_of(6, &told);
+    assert_eq!((desk.recorded(&run), desk.outcome(&run, 0).0), (all(1), Status::Scored));
+}
+
+#[test]
+fn files_are_fetched_again_after_a_run_was_stopped_and_by_none_who_refused_it() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    desk.join(2);
+    let run = desk.submit(with_files(with_wall(sweep(100_000), 2)));
+    let other = desk.submit(sweep(100_000));
+    desk.event(Event::CannotRun { worker: worker(2), run: run.clone(), reason: "its disk is full".into() });
+    desk.event(Event::Ready { worker: worker(2), run: run.clone() });
+    desk.event(Event::Ready { worker: worker(1), run: run.clone() });
+    let held = desk.grants(2);
+    assert!(held.iter().all(|grant| grant.run == other), "{held:?}");
+    // A worker that is not there, and a run that nobody knows.
+    desk.event(Event::Ready { worker: worker(9), run: run.clone() });
+    desk.event(Event::Ready { worker: worker(1), run: RunId("nobody-knows".into()) });
+    desk.told(1);
+    desk.pass(3_000);
+    assert_eq!(desk.view(&run).state, ViewState::Suspended);
+    assert!(desk.told(1).iter().any(|message| matches!(message, Message::CloseRun { run: of } if *of == run)));
+    desk.resume(&run);
+    let told = desk.told(1);
+    assert!(told.iter().any(|message| matches!(message, Message::OpenRun { run: of, .. } if *of == run)), "{told:?}");
+    assert!(desk.core.roster().values().all(|worker| worker.fetching.contains(&run)));
 }
 
 // Records -------------------------------------------------------------------------------------------------------------

@@ -9,11 +9,12 @@ from types import TracebackType
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Type, Union
 
 from ._binary import Answer, call
+from ._function import travel
 from ._errors import Interrupted, of_exit_code
 from ._pool import Pool, pool_of
 from ._progress import Progress, Wanted
 from ._result import CODE, RUN_FILE, Result, missing_folder, surroundings
-from ._run import Evaluate, _overrides, ended, is_run_file, lay_code, refuse_keywords, write
+from ._run import Evaluate, _overrides, ended, is_run_file, lay_code, refuse_keywords, refuse_within, write
 
 
 def connect(access: Optional[Union[str, "os.PathLike[str]"]] = None) -> "Client":
@@ -58,25 +59,30 @@ class Client:
         name: Optional[str] = None,
         limits: Optional[Mapping[str, Any]] = None,
         interpreter: Optional[str] = None,
+        bundle: Optional[Sequence[str]] = None,
         set: Optional[Mapping[str, Any]] = None,
         key: Optional[str] = None,
     ) -> "Run":
         """Submits a function, an entry or a run file; the keywords are those of `tumble.run`. Submitting twice under one `key` gives
-        one run. Without `interpreter` the workers take their own Python. Raises `RunFileError` and `CoordinatorUnreachable`."""
+        one run. Without `interpreter` the workers take their own Python. Without `bundle` a function of a file stays where it is, and the
+        workers have it; one that lies in no file travels as a bundle. Raises `RunFileError` and `CoordinatorUnreachable`."""
+        refuse_within()
         keywords: Dict[str, Any] = dict(
             axes=axes, points=points, criterion=criterion, stopping=stopping, evolve=evolve, genome=genome, config=config,
             replicates=replicates, seed=seed, objective=objective, metrics=metrics, name=name, limits=limits,
-            interpreter=interpreter,
+            interpreter=interpreter, bundle=bundle,
         )
         options = [*_overrides(set), *(["--key", key] if key is not None else []), *self._access]
         if is_run_file(evaluate):
             refuse_keywords(keywords, design, batch)
             return self._submitted(["submit", os.fspath(evaluate), *options])  # type: ignore[arg-type]
+        if bundle is None and not isinstance(evaluate, (str, os.PathLike)) and travel(evaluate).here is None:
+            keywords["bundle"] = []
         made = write(evaluate, design=design, batch=batch, **keywords)
         with tempfile.TemporaryDirectory(prefix="tumble-") as scratch:
             code = Path(scratch) / CODE
-            lay_code(made, code, with_origin=False)
-            here = made.travel.here or str(code)
+            lay_code(made, code)
+            here = str(code) if made.travel.packed is not None else made.travel.here or str(code)
             return self._submitted(["submit", str(code / RUN_FILE), "--here", here, *options])
 
     def pool(self, evaluate: Evaluate, *, key: Optional[str] = None, **settings: Any) -> "Pool":

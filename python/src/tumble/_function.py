@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import copy
 import dis
-import importlib
 import io
 import json
 import linecache
 import os
+import shutil
 import sys
 import sysconfig
 import types
 import typing
 from collections import ChainMap
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple, Union
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Union
 
 from ._runfile import name_of
 
@@ -52,7 +53,7 @@ if os.path.exists(_origin):
     with open(_origin, encoding="utf-8") as _file:
         _begun = json.load(_file)
     sys.path[1:1] = [_folder for _folder in _begun["path"] if _folder not in sys.path]
-    if os.path.isdir(_begun["folder"]):
+    if _begun["folder"] and os.path.isdir(_begun["folder"]):
         os.chdir(_begun["folder"])
 with open(os.path.join(_here, "function.pickle"), "rb") as _file:
     {name}, _sources = pickle.load(_file)
@@ -75,6 +76,55 @@ class Travel:
     name: str
     #: What goes into the `code` folder.
     files: Dict[str, bytes] = field(default_factory=dict)
+    #: What `bundle` says in the run file, if anything travels.
+    packed: Optional[List[str]] = None
+
+    def pack(self, given: List[str]) -> None:
+        """Lets these files and folders travel with the function, and the function's own file."""
+        self.packed = list(dict.fromkeys([*self._own(), *(os.path.normpath(path).replace(os.sep, "/") for path in given)]))
+        for path in self.packed:
+            if os.path.isabs(path) or path.split("/")[0] == "..":
+                raise ValueError(f"{path!r} in `bundle` does not lie under {self._base()}, which its paths are relative to")
+            if path not in self.files and not os.path.exists(os.path.join(self._base(), path)):
+                raise FileNotFoundError(f"{path!r} in `bundle` is not there; paths are relative to {self._base()}")
+
+    def _own(self) -> List[str]:
+        """What the entry itself needs: its file, or the package that it lies in, unless that is installed."""
+        module = self.entry.rpartition(":")[0]
+        if self.files:
+            return list(self.files)
+        if module.endswith(".py"):
+            return [module]
+        top = module.split(".")[0]
+        if os.path.realpath(self._base()) in {os.path.realpath(folder) for folder in _installed()}:
+            return []
+        return [path for path in (top, top + ".py") if os.path.exists(os.path.join(self._base(), path))][:1]
+
+    def _base(self) -> str:
+        return self.here or os.getcwd()
+
+    def lay_bundle(self, code: Path) -> None:
+        """Puts what travels into the folder, beside the function."""
+        for path in self.packed or []:
+            source, target = os.path.join(self._base(), path), code / path
+            if path in self.files:
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if os.path.isdir(source):
+                skipped = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, target, copy_function=_link_or_copy, ignore=skipped, dirs_exist_ok=True)
+            elif not target.exists():
+                _link_or_copy(source, str(target))
+
+
+def _link_or_copy(source: str, target: str) -> str:
+    """Data may be large, and a second name for it costs nothing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        # Another file system, or one without links.
+        shutil.copy2(source, target)
+    return target
 
 
 def travel(evaluate: Union[str, Callable[..., Any]]) -> Travel:
@@ -183,6 +233,13 @@ def pickled(value: Any) -> bytes:
 
     class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
         dispatch_table = ChainMap({types.CodeType: reduce_code}, cloudpickle.CloudPickler.dispatch_table)
+
+        def _function_getnewargs(self, function: Any) -> Any:
+            # The path of the script goes along with every function, whether it uses it or not; where it does, it has it beside.
+            made = super()._function_getnewargs(function)
+            if isinstance(made[1], dict) and "__file__" in made[1]:
+                made[1]["__file__"] = _name_of_source(made[1]["__file__"])
+            return made
 
     buffer = io.BytesIO()
     try:

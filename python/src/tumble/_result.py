@@ -26,7 +26,9 @@ CODE = "code"
 RUN_FILE = "run-file.toml"
 #: Where a run's state is while it is not complete.
 STATE = ".tumble"
-#: Trials that are read to draw a plot, at most.
+#: Set for whatever a run starts, so that a module that runs something when it is imported does not do so without end.
+WITHIN = "TUMBLE_WITHIN_A_RUN"
+#: Rows that a notebook shows.
 _SHOWN_MAX = 8
 
 
@@ -250,6 +252,7 @@ def surroundings(folder: Optional[Path]) -> Dict[str, str]:
         # A run of a file means what its user's environment says.
         found = {}
     path = [*origin.get("path", []), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    found[WITHIN] = "1"
     if path:
         found["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path))
     return found

@@ -16,7 +16,7 @@ from . import _function
 from ._binary import Answer, call
 from ._errors import Interrupted, ResultsDisagree, RunFailed, RunStopped, TumbleWarning, of_exit_code
 from ._progress import Progress, Wanted
-from ._result import CODE, RUN_FILE, STATE, Result, surroundings, warn_of_failed
+from ._result import CODE, RUN_FILE, STATE, WITHIN, Result, surroundings, warn_of_failed
 from ._runfile import name_of, plain, section, text_of
 from ._runfile import _value as written
 
@@ -55,6 +55,7 @@ def run(
     name: Optional[str] = None,
     limits: Optional[Mapping[str, Any]] = None,
     interpreter: Optional[str] = None,
+    bundle: Optional[Sequence[str]] = None,
     set: Optional[Mapping[str, Any]] = None,
     workers: Optional[int] = None,
     out: Union[str, "os.PathLike[str]"] = "runs",
@@ -81,6 +82,9 @@ def run(
       steers, with `-` in front to minimise; by default the first, maximised.
     - `limits`: as `{"timeout": "90s", "wall": "2h", "on_failure": "abort"}`; times may be a `timedelta`.
     - `interpreter`: the Python of the workers; by default this one, which is not written into the run.
+    - `bundle`: files and folders that travel to the workers beside the function, as `["helpers.py", "data/"]`, relative to the folder
+      of the function's file, or to the working folder for one that lies in none. The function then sees these alone, and its working
+      folder is theirs.
     - `set`: settings of a run file to override, as `{"evolve.sigma": 0.5}`.
     - `workers`: how many processes; by default one for each core. `out`: the folder in which the run's own is made.
     - `progress`: a bar in a terminal or notebook; or a function that is given every notice of the program as a dict.
@@ -90,9 +94,11 @@ def run(
     where `limits.wall` did, `ResultsDisagree` where a trial gave two results, and `Interrupted` (a `KeyboardInterrupt`) after
     Ctrl-C; what was evaluated by then is kept, and `tumble.resume` goes on.
     """
+    refuse_within()
     keywords: Dict[str, Any] = dict(
         axes=axes, points=points, criterion=criterion, stopping=stopping, evolve=evolve, genome=genome, config=config,
         replicates=replicates, seed=seed, objective=objective, metrics=metrics, name=name, limits=limits, interpreter=interpreter,
+        bundle=bundle,
     )
     overrides = _overrides(set)
     options = [] if workers is None else ["--workers", str(int(workers))]
@@ -103,7 +109,7 @@ def run(
     made = write(evaluate, design=design, batch=batch, **keywords)
     folder = _begin(made, Path(out))
     code = folder / CODE
-    here = made.travel.here or str(code)
+    here = str(code) if bundle is not None else made.travel.here or str(code)
     arguments = ["run", str(code / RUN_FILE), "--leash", "--out", str(folder), "--here", here, *options, *overrides]
     try:
         return _carry_out(arguments, folder, surroundings(folder), progress)
@@ -122,6 +128,14 @@ def resume(
     place = Result(folder).folder
     options = [] if workers is None else ["--workers", str(int(workers))]
     return _carry_out(["run", "--resume", "--leash", "--out", str(place), *options], place, surroundings(place), progress)
+
+
+def refuse_within() -> None:
+    """Workers import the module of a function; what it does beside must not begin the run once more, in each of them."""
+    if os.environ.get(WITHIN):
+        raise RuntimeError(
+            "a run is begun within a run: workers import this module as well, so put the call under `if __name__ == \"__main__\":`"
+        )
 
 
 def is_run_file(evaluate: Evaluate) -> bool:
@@ -156,13 +170,18 @@ def write(
     name: Optional[str],
     limits: Optional[Mapping[str, Any]],
     interpreter: Optional[str],
+    bundle: Optional[Sequence[str]],
 ) -> Written:
     """The run file of a function, in the words of the format."""
     if isinstance(evaluate, os.PathLike):
         raise TypeError(f"{os.fspath(evaluate)} is no run file: its name does not end in .toml")
     if isinstance(metrics, str):
         raise TypeError(f"metrics is a list of names, as metrics=[{metrics!r}]")
+    if isinstance(bundle, str):
+        raise TypeError(f"bundle is a list of files and folders, as bundle=[{bundle!r}]")
     travel = _function.travel(evaluate)
+    if bundle is not None:
+        travel.pack(list(bundle))
     name = travel.name if name is None else name
     # Without axes the sweep is left out, unless nothing else says what is tried: then the program tells what is missing.
     swept = axes is not None or evolve is None
@@ -173,6 +192,7 @@ def write(
             "seed": seed,
             "replicates": replicates,
             "objective": objective,
+            "bundle": travel.packed,
             "python": {
                 "entry": travel.entry,
                 "interpreter": interpreter,
@@ -211,17 +231,22 @@ def _begin(made: Written, out: Path) -> Path:
     return folder
 
 
-def lay_code(made: Written, code: Path, with_origin: bool = True) -> None:
-    """Puts the run file and the function into a folder."""
+def lay_code(made: Written, code: Path) -> None:
+    """Puts the run file and the function into a folder, and what travels with it."""
     code.mkdir()
-    for file, data in made.travel.files.items():
+    travel = made.travel
+    for file, data in travel.files.items():
         (code / file).write_bytes(data)
-    again = f"tumble run {RUN_FILE}" + (f" --here {made.travel.here}" if made.travel.here else "")
-    head = f"# Written by tumble.run. To run it again: {again}\n# with TUMBLE_PYTHON={sys.executable}\n"
+    travel.lay_bundle(code)
+    here = None if travel.packed is not None else travel.here
+    again = f"tumble run {RUN_FILE}" + (f" --here {here}" if here else "")
+    head = f"# Written by the tumble package. To run it again: {again}\n# with TUMBLE_PYTHON={sys.executable}\n"
     (code / RUN_FILE).write_text(head + made.text, encoding="utf-8")
-    if with_origin:
-        origin = dict(_function.origin(), here=made.travel.here)
-        (code / _function.ORIGIN).write_text(json.dumps(origin, indent=1), encoding="utf-8")
+    origin = dict(_function.origin(), here=here)
+    if travel.packed is not None:
+        # What is not in the bundle is not there for the workers either.
+        origin.update(folder="", path=[])
+    (code / _function.ORIGIN).write_text(json.dumps(origin, indent=1), encoding="utf-8")
 
 
 def _overrides(settings: Optional[Mapping[str, Any]]) -> List[str]:

@@ -1,5 +1,6 @@
 //! Run files from the outside: what is refused and how, what is understood, and what is written back.
 
+mod bundle;
 mod conditions;
 mod fakes;
 mod meaning;

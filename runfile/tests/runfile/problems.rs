@@ -87,7 +87,7 @@ run.toml:3:1: unknown key `generatons`
 run.toml:4:1: unknown key `wobble`
     4 | wobble = 3
       | ^^^^^^
-    write one of `name`, `pipeline`, `seed`, `replicates`, `objective`, `program`, `python`, `config`, `evolve`, `sweep` or `limits`
+    write one of `name`, `pipeline`, `seed`, `replicates`, `objective`, `bundle`, `bundle_hash`, `program`, `python`, `config`, `evolve`, `sweep` or `limits`
 run.toml:7:1: unknown key `generatons` in [evolve]
     7 | generatons = 300
       | ^^^^^^^^^^

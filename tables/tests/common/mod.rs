@@ -35,6 +35,7 @@ pub(crate) fn evolve_layout(population: u32, generations: u32, replicates: u32, 
 fn spec(plan: Plan, replicates: u32) -> RunSpec {
     RunSpec {
         code: None,
+        bundle: None,
         name: "sample".to_owned(),
         pipeline: "sphere".to_owned(),
         seed: Seed(7),

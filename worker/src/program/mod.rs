@@ -11,7 +11,7 @@ mod folder;
 mod reaper;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use tumble_domain::code::ResultPlace;
@@ -65,20 +65,26 @@ impl Pipeline for AnyProgram {
         "a program that outlasts it is asked to end (SIGTERM), and two seconds later killed, with all that it started"
     }
 
-    fn bound(&self, run: &RunSpec, description: &PipelineDescription) -> Option<Result<Arc<dyn Pipeline>, String>> {
+    fn bound(
+        &self,
+        run: &RunSpec,
+        description: &PipelineDescription,
+        files: Option<&Path>,
+    ) -> Option<Result<Arc<dyn Pipeline>, String>> {
         let Some(Code::Program(program)) = &run.code else {
             return Some(Err("the run file has no [program]".to_owned()));
         };
         let bind = || {
-            let path = find(program, &self.surroundings.here)?;
-            let words = Words::try_new(program, description, &self.surroundings.here)?;
+            let here = files.unwrap_or(&self.surroundings.here).to_owned();
+            let path = find(program, &here)?;
+            let words = Words::try_new(program, description, &here)?;
             let run = Bound {
                 description: description.clone(),
                 program: program.clone(),
                 name: run.name.clone(),
                 path,
                 words,
-                surroundings: self.surroundings.clone(),
+                surroundings: Surroundings { here, ..self.surroundings.clone() },
                 scratch: self.scratch.clone(),
             };
             Ok(Arc::new(OneProgram(Arc::new(run))) as Arc<dyn Pipeline>)

@@ -57,16 +57,22 @@ impl Pipeline for AnyPython {
         "it begins with the trial, not with the import; a function that outlasts it loses its interpreter, and another is started"
     }
 
-    fn bound(&self, run: &RunSpec, description: &PipelineDescription) -> Option<Result<Arc<dyn Pipeline>, String>> {
+    fn bound(
+        &self,
+        run: &RunSpec,
+        description: &PipelineDescription,
+        files: Option<&Path>,
+    ) -> Option<Result<Arc<dyn Pipeline>, String>> {
         let Some(Code::Python(python)) = &run.code else {
             return Some(Err("the run file has no [python]".to_owned()));
         };
+        // An interpreter does not travel: a relative one lies where the worker is.
         let interpreter = match find(python.interpreter.as_deref(), &self.here) {
             Ok(interpreter) => interpreter,
             Err(why) => return Some(Err(why)),
         };
-        let bound =
-            Bound { description: description.clone(), python: python.clone(), interpreter, here: self.here.clone() };
+        let here = files.unwrap_or(&self.here).to_owned();
+        let bound = Bound { description: description.clone(), python: python.clone(), interpreter, here };
         Some(Ok(Arc::new(OneFunction(Arc::new(bound)))))
     }
 }

@@ -11,9 +11,16 @@ struct Format {
     declared: Option<(&'static str, &'static str)>,
 }
 
-const FORMATS: [Format; 2] = [
+const FORMATS: [Format; 3] = [
     // Parquet says itself what it holds; columns are added, never changed.
     Format { name: "the tables", history: "tables/tests/history", reader: "tables/tests/history.rs", declared: None },
+    // Its first line counts; run files and stores of years ago name bundles by the hash of such a text.
+    Format {
+        name: "the manifest of a bundle",
+        history: "bundle/tests/history",
+        reader: "bundle/tests/history.rs",
+        declared: Some(("bundle/src/manifest.rs", "const VERSION: u32 = ")),
+    },
     Format {
         name: "the journal",
         history: "coordinator/tests/history",

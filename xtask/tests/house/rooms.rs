@@ -19,12 +19,13 @@ const PIPELINES: &str = "tumble-pipelines";
 const RUNFILE: &str = "tumble-runfile";
 const TABLES: &str = "tumble-tables";
 const PROTO: &str = "tumble-proto";
+const BUNDLE: &str = "tumble-bundle";
 const CORE: &str = "tumble-core";
 const COORDINATOR: &str = "tumble-coordinator";
 const WORKER: &str = "tumble-worker";
 
 /// Every room but the two that may use anything and that nothing uses: `tests` and `xtask`.
-const ROOMS: [Room; 10] = [
+const ROOMS: [Room; 11] = [
     Room { folder: "domain", package: DOMAIN, rooms: &[], crates: Some(&[]) },
     // What decides a number that travels is ours, or pinned (`libm`), or a hash.
     Room { folder: "search", package: SEARCH, rooms: &[DOMAIN], crates: Some(&["libm", "blake3", "thiserror"]) },
@@ -38,19 +39,25 @@ const ROOMS: [Room; 10] = [
     Room { folder: "runfile", package: RUNFILE, rooms: &[DOMAIN, SEARCH], crates: None },
     Room { folder: "tables", package: TABLES, rooms: &[DOMAIN], crates: None },
     Room { folder: "proto", package: PROTO, rooms: &[DOMAIN], crates: None },
+    Room { folder: "bundle", package: BUNDLE, rooms: &[], crates: Some(&["blake3", "getrandom", "thiserror"]) },
     Room { folder: "coordinator/core", package: CORE, rooms: &[DOMAIN, SEARCH], crates: Some(&[]) },
     // Never the pipelines: a new pipeline needs a new worker, not a new coordinator.
     Room {
         folder: "coordinator",
         package: COORDINATOR,
-        rooms: &[DOMAIN, SEARCH, RUNFILE, TABLES, PROTO, CORE],
+        rooms: &[DOMAIN, SEARCH, RUNFILE, TABLES, PROTO, BUNDLE, CORE],
         crates: None,
     },
-    Room { folder: "worker", package: WORKER, rooms: &[DOMAIN, SEARCH, PIPELINES, RUNFILE, PROTO], crates: None },
+    Room {
+        folder: "worker",
+        package: WORKER,
+        rooms: &[DOMAIN, SEARCH, PIPELINES, RUNFILE, PROTO, BUNDLE],
+        crates: None,
+    },
     Room {
         folder: "cli",
         package: "tumble-cli",
-        rooms: &[DOMAIN, SEARCH, PIPELINES, RUNFILE, TABLES, PROTO, CORE, COORDINATOR, WORKER],
+        rooms: &[DOMAIN, SEARCH, PIPELINES, RUNFILE, TABLES, PROTO, BUNDLE, CORE, COORDINATOR, WORKER],
         crates: None,
     },
 ];

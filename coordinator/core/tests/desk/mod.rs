@@ -10,8 +10,8 @@ use tumble_core::{
     Record, Report, RequestId, Run, RunId, RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
 };
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Direction, Evolve, Genome, GenomeLength, Limits as RunLimits, Metric, Objective,
-    OnFailure, Outcomes, PipelineDescription, Plan, RangeSet, RunSpec, Seed, Start, Status, StopRule, Sweep,
+    Axis, AxisTarget, AxisValues, Bundle, Direction, Evolve, Genome, GenomeLength, Limits as RunLimits, Metric,
+    Objective, OnFailure, Outcomes, PipelineDescription, Plan, RangeSet, RunSpec, Seed, Start, Status, StopRule, Sweep,
     TrialError, TrialRange, TrialSeeds, Value,
 };
 
@@ -78,6 +78,7 @@ pub(crate) fn pipeline() -> PipelineDescription {
 fn spec(plan: Plan) -> RunSpec {
     RunSpec {
         code: None,
+        bundle: None,
         name: "walk".into(),
         pipeline: "walk".into(),
         seed: Seed(5),
@@ -125,6 +126,11 @@ pub(crate) fn aborting(spec: RunSpec) -> RunSpec {
 
 pub(crate) fn with_wall(spec: RunSpec, seconds: u64) -> RunSpec {
     RunSpec { limits: RunLimits { wall: Some(Duration::from_secs(seconds)), ..spec.limits.clone() }, ..spec }
+}
+
+/// The same, with files that travel.
+pub(crate) fn with_files(spec: RunSpec) -> RunSpec {
+    RunSpec { bundle: Some(Bundle { paths: vec!["model.py".into()], hash: "00".repeat(32) }), ..spec }
 }
 
 /// The coordinator that these records make.
