@@ -14,6 +14,10 @@ use tumble_runfile::Override;
 ///
 /// Exit codes: 0 complete, 1 internal error, 2 usage or invalid run file, 3 finished but some trials failed, 4 stopped
 /// and can be resumed, 5 coordinator unreachable or refusing, 6 results disagree, 128+n signal n.
+///
+/// Whatever has an environment variable may also stand in a configuration file, `tumble/config.toml` in
+/// `$XDG_CONFIG_HOME` or `~/.config`, or where `TUMBLE_CONFIG` says: `workers = 4` for TUMBLE_WORKERS. A flag goes before
+/// the environment, and that before the file.
 #[derive(Debug, Parser)]
 #[command(name = "tumble", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Args {
@@ -28,6 +32,10 @@ pub(crate) struct Args {
     #[arg(long, short, global = true, env = "TUMBLE_QUIET")]
     pub(crate) quiet: bool,
 
+    /// How progress and notes are shown on stderr: for people, or one JSON object a line for programs.
+    #[arg(long, global = true, value_enum, default_value_t = ProgressFormat::Auto, env = "TUMBLE_PROGRESS")]
+    pub(crate) progress: ProgressFormat,
+
     /// What is logged to stderr: error, warn, info, debug, or a filter such as `tumble_coordinator=debug`.
     #[arg(long, global = true, default_value = "warn", env = "TUMBLE_LOG")]
     pub(crate) log: String,
@@ -39,10 +47,20 @@ pub(crate) enum OutputFormat {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressFormat {
+    /// A bar on a terminal, lines in a log.
+    Auto,
+    /// One JSON object a line: started, progress, note, error.
+    Json,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a run file on this machine: a coordinator and worker processes, progress, tables, a summary.
     Run(RunArgs),
+    /// Evaluate candidates that come on standard input, such as those of an optimiser of your own; answers on standard output.
+    Pool(PoolArgs),
     /// Check a run file without running it: every problem with its place; trials, columns and size if there is none.
     Check(CheckArgs),
     /// List the pipelines, or describe one: parameters, metrics, source.
@@ -102,6 +120,13 @@ pub(crate) struct FileArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct HereArgs {
+    /// The folder that relative programs and functions mean; by default that of the run file.
+    #[arg(long, value_hint = ValueHint::DirPath)]
+    pub(crate) here: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// The run file. With `--resume` it may be left out: the folder has its own.
     #[arg(value_hint = ValueHint::FilePath, required_unless_present = "resume")]
@@ -115,8 +140,19 @@ pub(crate) struct RunArgs {
     #[arg(long, value_hint = ValueHint::DirPath)]
     pub(crate) out: Option<PathBuf>,
 
+    /// Without `--out`: the folder under which the run gets its own.
+    #[arg(long, value_hint = ValueHint::DirPath, default_value = "runs", conflicts_with = "out")]
+    pub(crate) under: PathBuf,
+
     #[command(flatten)]
     pub(crate) file_args: FileArgs,
+
+    #[command(flatten)]
+    pub(crate) here: HereArgs,
+
+    /// Stop as after Ctrl-C when standard input closes, so that a run never outlives the process that started it.
+    #[arg(long, hide = true)]
+    pub(crate) leash: bool,
 
     /// Complete the run in `--out` that was stopped or killed.
     #[arg(long, requires = "out")]
@@ -125,6 +161,41 @@ pub(crate) struct RunArgs {
     /// How much memory strategies may need in all, as `16G`; by default what the machine or its cgroup has.
     #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]
     pub(crate) memory: Option<u64>,
+}
+
+/// Evaluate candidates that come on standard input, such as those of an optimiser of your own; answers on standard output.
+///
+/// The run file has `strategy = "given"` in [evolve], and either a pipeline with a genome or [evolve.axes] such as
+/// `load = { any = "number" }`. Each line of input is a JSON object and is answered by one line, in order; the first line of
+/// output says what the run takes, and which generation is next.
+///
+///   $ echo '{"candidates": [[0.5, 1.0], [2.0, 3.0]]}' | tumble pool run.toml
+///   {"run":"…","folder":"…","generation":0,"columns":2,…}
+///   {"generation":0,"values":[1.25,13.0],"metrics":{"value":[[1.25],[13.0]]},"outcomes":[["scored"],["scored"]],"errors":[]}
+///
+/// With axes, a candidate may be an object: {"load": 0.5, "rule": "hebb"}. Long vectors may come as
+/// {"candidates_f64": "<base64 of little-endian rows>", "columns": 1000}. A line that makes no sense is answered by {"error": …}
+/// and changes nothing. NaN and infinities are the texts "NaN", "Infinity" and "-Infinity". The end of input, or the line
+/// {"finish": true}, completes the run: its tables are written, and a summary goes to stderr.
+///
+/// What is answered survives any crash: `--resume --out DIR` goes on, and who gives the last generation again (with
+/// "generation": N in the line) is answered the same without another evaluation.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct PoolArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+
+    /// Let a coordinator and its workers evaluate, as `tumble submit` does, instead of starting some here.
+    #[arg(long, conflicts_with_all = ["out", "resume"])]
+    pub(crate) submit: bool,
+
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+
+    /// With `--submit`: the same command with the same key goes on with the same run.
+    #[arg(long, requires = "submit")]
+    pub(crate) key: Option<String>,
 }
 
 /// Give a complete run more replicates, points or generations, keeping every row that it has.
@@ -167,6 +238,9 @@ pub(crate) struct CheckArgs {
 
     #[command(flatten)]
     pub(crate) file_args: FileArgs,
+
+    #[command(flatten)]
+    pub(crate) here: HereArgs,
 
     /// Print the run as it is understood, with every default filled in, instead of the summary.
     #[arg(long)]
@@ -279,6 +353,9 @@ pub(crate) struct SubmitArgs {
     #[command(flatten)]
     pub(crate) file_args: FileArgs,
 
+    #[command(flatten)]
+    pub(crate) here: HereArgs,
+
     /// Submitting twice under one key gives one run; by default every submission is a new run.
     #[arg(long)]
     pub(crate) key: Option<String>,
@@ -320,10 +397,11 @@ pub(crate) struct VerifyArgs {
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
 
-    /// The folder of the run file, for a run of your own program: relative programs and `{here}` mean it. A run with a `bundle`
+    /// The folder of the run file, for a run of code of your own: relative programs, functions and `{here}` mean it. By default
+    /// where the Python package began the run, else the working folder. A run with a `bundle`
     /// takes its files from its own folder, and from this one if they are damaged there.
-    #[arg(long, value_hint = ValueHint::DirPath, default_value = ".", env = "TUMBLE_HERE")]
-    pub(crate) here: PathBuf,
+    #[arg(long, value_hint = ValueHint::DirPath, env = "TUMBLE_HERE")]
+    pub(crate) here: Option<PathBuf>,
 
     /// Which share of the trials, as `1%` or `0.01`; the same ones are taken each time.
     #[arg(long, default_value = "1%", value_parser = parse_share)]
@@ -336,10 +414,11 @@ pub(crate) struct ReplayArgs {
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
 
-    /// The folder of the run file, for a run of your own program: relative programs and `{here}` mean it. A run with a `bundle`
+    /// The folder of the run file, for a run of code of your own: relative programs, functions and `{here}` mean it. By default
+    /// where the Python package began the run, else the working folder. A run with a `bundle`
     /// takes its files from its own folder, and from this one if they are damaged there.
-    #[arg(long, value_hint = ValueHint::DirPath, default_value = ".", env = "TUMBLE_HERE")]
-    pub(crate) here: PathBuf,
+    #[arg(long, value_hint = ValueHint::DirPath, env = "TUMBLE_HERE")]
+    pub(crate) here: Option<PathBuf>,
 
     /// Which trial: its number in the column `trial`.
     #[arg(long)]

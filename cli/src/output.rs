@@ -12,11 +12,21 @@ use crate::exit::{Exit, Failure};
 pub(crate) struct Output {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
+    /// What goes to stderr are notices, one JSON object a line, for a program that reads along.
+    pub(crate) notices: bool,
+    /// Standard output is for something else, so that results go to stderr as well.
+    pub(crate) aside: bool,
 }
 
 impl Output {
     /// The result of a command: as text, or as one JSON value.
     pub(crate) fn result(self, text: impl AsRef<str>, value: impl FnOnce() -> Value) {
+        if self.aside {
+            return match self.notices {
+                true => self.notice("result", value()),
+                false => drop(writeln!(anstream::stderr(), "{}", text.as_ref().trim_end())),
+            };
+        }
         let mut out = anstream::stdout();
         // A reader that has gone (`| head`) is no error of ours.
         let _ = if self.json {
@@ -29,16 +39,36 @@ impl Output {
 
     /// Something worth knowing on the way.
     pub(crate) fn note(self, text: impl AsRef<str>) {
-        if !self.quiet {
-            let _ = writeln!(anstream::stderr(), "{}", text.as_ref());
+        if self.quiet {
+            return;
         }
+        if self.notices {
+            return self.notice("note", json!({ "text": text.as_ref() }));
+        }
+        let _ = writeln!(anstream::stderr(), "{}", text.as_ref());
+    }
+
+    /// Something that happened, on one line of stderr, for who asked for `--progress json`. Fields are only ever added.
+    pub(crate) fn notice(self, name: &str, fields: Value) {
+        if !self.notices || self.quiet {
+            return;
+        }
+        let mut notice = json!({ "notice": name });
+        if let (Value::Object(notice), Value::Object(fields)) = (&mut notice, fields) {
+            notice.extend(fields);
+        }
+        let _ = writeln!(std::io::stderr(), "{notice}");
     }
 
     /// Why the command failed.
     pub(crate) fn failure(self, failure: &Failure) {
-        let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
-        let _ = writeln!(anstream::stderr(), "{red}error{red:#}: {failure}");
-        if self.json {
+        if self.notices {
+            self.notice("error", json!({ "text": failure.message, "exit_code": failure.exit as u8 }));
+        } else {
+            let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+            let _ = writeln!(anstream::stderr(), "{red}error{red:#}: {failure}");
+        }
+        if self.json && !self.aside {
             failure_value(&failure.message, failure.exit);
         }
     }

@@ -1,16 +1,20 @@
-//! How a run comes along: a bar on a terminal, plain lines in a log, nothing when quiet.
+//! How a run comes along: a bar on a terminal, plain lines in a log, notices for a program, nothing when quiet.
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
 use tumble_proto::v1::{RunState, RunView};
 
+use crate::commands::clients::view_json;
 use crate::output::{Output, duration, grouped, number};
 
 /// In a log, a line at least this far apart; the distance grows with the run, so that a long one does not fill the log.
 const LINE_EVERY_MIN: Duration = Duration::from_secs(2);
+/// Notices are at least this far apart, so that whoever reads along has time for other things.
+const NOTICE_EVERY: Duration = Duration::from_millis(100);
 /// The rate is measured over this long.
 const RATE_OVER: Duration = Duration::from_secs(5);
 
@@ -24,6 +28,7 @@ pub(crate) struct Progress {
 enum Shown {
     Bar(ProgressBar),
     Lines { next: Instant },
+    Notices { output: Output, thinned: Thinned },
     Nothing,
 }
 
@@ -31,6 +36,8 @@ impl Progress {
     pub(crate) fn new(output: Output) -> Progress {
         let shown = if output.quiet {
             Shown::Nothing
+        } else if output.notices {
+            Shown::Notices { output, thinned: Thinned::default() }
         } else if std::io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(8));
             let style = ProgressStyle::with_template("{bar:32.cyan/dim} {percent:>3}% {msg}");
@@ -62,14 +69,50 @@ impl Progress {
                     *next = now + LINE_EVERY_MIN.max((now - self.started) / 10);
                 }
             }
+            Shown::Notices { output, thinned } => {
+                if let Some(notice) = thinned.next(now, notice(view, rate(&self.seen))) {
+                    output.notice("progress", notice);
+                }
+            }
         }
     }
 
-    /// Clears the bar, so that what follows has the screen.
-    pub(crate) fn end(self) {
-        if let Shown::Bar(bar) = self.shown {
-            bar.finish_and_clear();
+    /// Clears the bar, so that what follows has the screen; tells the last notice.
+    pub(crate) fn end(self) {}
+}
+
+/// Also when what it shows is given up in the middle.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        match std::mem::replace(&mut self.shown, Shown::Nothing) {
+            Shown::Bar(bar) => bar.finish_and_clear(),
+            Shown::Notices { output, thinned } => {
+                if let Some(notice) = thinned.left {
+                    output.notice("progress", notice);
+                }
+            }
+            Shown::Lines { .. } | Shown::Nothing => {}
         }
+    }
+}
+
+/// Notices that come no faster than whoever reads along wants them, of which the last is never lost.
+#[derive(Default)]
+struct Thinned {
+    next: Option<Instant>,
+    /// The newest one if it was not told yet.
+    left: Option<Value>,
+}
+
+impl Thinned {
+    /// Takes a newer notice; gives it back if it is to be told now.
+    fn next(&mut self, now: Instant, notice: Value) -> Option<Value> {
+        self.left = Some(notice);
+        if self.next.is_some_and(|next| now < next) {
+            return None;
+        }
+        self.next = Some(now + NOTICE_EVERY);
+        self.left.take()
     }
 }
 
@@ -78,6 +121,15 @@ fn rate(seen: &VecDeque<(Instant, u64)>) -> Option<f64> {
     let ((from, before), (to, now)) = (seen.front()?, seen.back()?);
     let seconds = (*to - *from).as_secs_f64();
     (seconds > 0.2 && now > before).then(|| (now - before) as f64 / seconds)
+}
+
+/// What a notice says of a run: all that a client is told of it, its rate, and how long it will still take at that rate.
+fn notice(view: &RunView, rate: Option<f64>) -> Value {
+    let left = view.trials.saturating_sub(view.trials_done) as f64;
+    let mut notice = view_json(view);
+    notice["trials_per_second"] = json!(rate);
+    notice["seconds_left"] = json!(rate.map(|rate| left / rate));
+    notice
 }
 
 fn describe(view: &RunView, rate: Option<f64>) -> String {
@@ -105,4 +157,22 @@ fn describe(view: &RunView, rate: Option<f64>) -> String {
 
 pub(crate) fn rate_text(rate: f64) -> String {
     if rate >= 100.0 { grouped(rate as u64) } else { format!("{rate:.1}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_notices_some_are_told_and_the_last_is_kept() {
+        let (begin, mut thinned) = (Instant::now(), Thinned::default());
+        let mut at = |ms: u64, notice: u64| thinned.next(begin + Duration::from_millis(ms), json!(notice));
+        assert_eq!(at(0, 1), Some(json!(1)));
+        assert_eq!([at(10, 2), at(99, 3)], [None, None]);
+        assert_eq!(at(100, 4), Some(json!(4)));
+        assert_eq!(at(101, 5), None);
+        assert_eq!(thinned.left, Some(json!(5)));
+        assert_eq!(thinned.next(begin + Duration::from_secs(1), json!(6)), Some(json!(6)));
+        assert_eq!(thinned.left, None);
+    }
 }

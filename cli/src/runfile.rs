@@ -35,6 +35,18 @@ pub(crate) fn folder_of(file: &Path) -> &Path {
     }
 }
 
+/// What the Python package keeps of a run that it began, within its folder: the run file, and the function.
+pub(crate) const CODE: &str = "code";
+
+/// The folder that the code of a run in this folder is relative to, if the Python package began it: the one that it notes down,
+/// else the one where the function itself lies.
+pub(crate) fn begun_from(folder: &Path) -> Option<PathBuf> {
+    let code = folder.join(CODE);
+    let origin = std::fs::read_to_string(code.join("origin.json")).ok()?;
+    let origin: serde_json::Value = serde_json::from_str(&origin).ok()?;
+    Some(origin["here"].as_str().map_or(code, PathBuf::from))
+}
+
 /// Whether this machine can run the program that the run names, if it names one; else why not.
 pub(crate) fn find_program(understood: &Understood, here: &Path) -> Result<(), String> {
     let Some(Code::Program(program)) = &understood.spec.code else { return Ok(()) };
@@ -44,27 +56,41 @@ pub(crate) fn find_program(understood: &Understood, here: &Path) -> Result<(), S
 }
 
 /// Reads and checks a run file whose workers may be elsewhere. A Python function is asked what it takes, if that can be done here.
-pub(crate) fn read(path: &Path, overrides: &[Override], output: Output) -> Result<Understood, Failure> {
-    read_asking(path, overrides, output, Some(&|question, here| ask(question, here, output)))
+/// `here` is the folder that relative names of code mean, where it is not that of the run file.
+pub(crate) fn read(
+    path: &Path,
+    here: Option<&Path>,
+    overrides: &[Override],
+    output: Output,
+) -> Result<Understood, Failure> {
+    read_asking(path, here, overrides, output, Some(&|question, here| ask(question, here, output)))
 }
 
 /// Reads and checks a run file whose workers are here: a Python function must be found here as well.
-pub(crate) fn read_here(path: &Path, overrides: &[Override], output: Output) -> Result<Understood, Failure> {
+pub(crate) fn read_here(
+    path: &Path,
+    here: Option<&Path>,
+    overrides: &[Override],
+    output: Output,
+) -> Result<Understood, Failure> {
     let asking = |question: &Question, here: &Path| {
         ask(question, here, output).map_err(|error| AskError { elsewhere: false, ..error })
     };
-    read_asking(path, overrides, output, Some(&asking))
+    read_asking(path, here, overrides, output, Some(&asking))
 }
 
 /// Reads the canonical run file of a run, which says it all: nobody is asked anything.
 pub(crate) fn read_recorded(path: &Path, overrides: &[Override], output: Output) -> Result<Understood, Failure> {
-    read_asking(path, overrides, output, None)
+    read_asking(path, None, overrides, output, None)
 }
 
 fn ask(question: &Question, here: &Path, output: Output) -> Result<Asked, AskError> {
     let here = std::path::absolute(here).map_err(|error| AskError { why: error.to_string(), elsewhere: false })?;
     python::ask(question, &here, &|waited| {
-        output.note(format!("still importing the module of {} ({} s)", question.entry, waited.as_secs()));
+        let (entry, seconds) = (&question.entry, waited.as_secs());
+        output.note(format!(
+            "still importing the module of {entry} ({seconds} s); each slot of a worker imports it once, too"
+        ));
     })
 }
 
@@ -73,6 +99,7 @@ type AskThere<'a> = &'a dyn Fn(&Question, &Path) -> Result<Asked, AskError>;
 
 fn read_asking(
     path: &Path,
+    here: Option<&Path>,
     overrides: &[Override],
     output: Output,
     ask: Option<AskThere<'_>>,
@@ -84,10 +111,11 @@ fn read_asking(
     let folder = path.parent().unwrap_or(Path::new(""));
     let read_points = |file: &str| points::read(&folder.join(file));
     // A run's own folder has its code in the bundle that it keeps.
-    let here = bundle::here(folder_of(path), tumble_runfile::bundle_hash_of(&text).as_deref());
+    let base = here.unwrap_or(folder_of(path));
+    let here = bundle::here(base, tumble_runfile::bundle_hash_of(&text).as_deref());
     let ask_there = ask.map(|ask| |question: &Question| ask(question, &here));
     let ask_there = ask_there.as_ref().map(|ask| ask as tumble_runfile::Ask<'_>);
-    let pack = |paths: &[String], written: Option<&str>| bundle::pack(folder_of(path), paths, written);
+    let pack = |paths: &[String], written: Option<&str>| bundle::pack(base, paths, written);
     // What is recorded says which files it had, whether they are here or not.
     let pack = ask.map(|_| &pack as tumble_runfile::Pack<'_>);
     let understood =

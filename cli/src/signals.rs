@@ -21,6 +21,23 @@ pub(crate) fn stop_requests() -> watch::Receiver<bool> {
     asked
 }
 
+/// The same, and also when standard input ends: whoever holds its other end has gone.
+pub(crate) fn stop_requests_or_end_of_input() -> watch::Receiver<bool> {
+    let signals = stop_requests();
+    let (ask, asked) = watch::channel(false);
+    let by_input = ask.clone();
+    // A thread, for a read of standard input cannot be called off; it ends with the process.
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        by_input.send_replace(true);
+    });
+    tokio::spawn(async move {
+        stopped(signals).await;
+        ask.send_replace(true);
+    });
+    asked
+}
+
 /// Resolves when the process has been asked to stop.
 pub(crate) async fn stopped(mut asked: watch::Receiver<bool>) {
     if asked.wait_for(|asked| *asked).await.is_err() {

@@ -25,6 +25,8 @@ pub(crate) fn tumble() -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TUMBLE_")) {
         command.env_remove(name);
     }
+    // An empty one stands for no file.
+    command.env("TUMBLE_CONFIG", "");
     command.env("NO_COLOR", "1").env("LC_ALL", "C.UTF-8").env_remove("RUST_BACKTRACE").stdin(Stdio::null());
     command
 }
@@ -86,6 +88,11 @@ impl Process {
 
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_some()
+    }
+
+    /// Closes its standard input, if that is a pipe of ours.
+    pub(crate) fn let_go(&mut self) {
+        drop(self.child.stdin.take());
     }
 
     /// Whether it has written a line to stderr by now: of its progress, too.

@@ -5,18 +5,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use tumble_bundle::kept;
 use tumble_coordinator::folder::new_run_id;
 use tumble_coordinator::journal::Journal;
 use tumble_coordinator::{Config, Folders, OwnerSettings, Server, owner};
 use tumble_core::RunId;
-use tumble_proto::{describe, v1};
+use tumble_proto::v1;
 use tumble_runfile::Understood;
 
 use crate::args::RunArgs;
 use crate::bundle;
-use crate::client::{connect_to, exit_of, refused};
-use crate::commands::clients::follow;
+use crate::client::{Client, connect_to, exit_of, refused};
+use crate::commands::clients::{follow, submission};
 use crate::commands::processes::serve_failure;
 use crate::exit::{Exit, Failure};
 use crate::local::{LocalWorkers, cores};
@@ -25,7 +26,7 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::result;
 use crate::runfile;
-use crate::signals::{stop_requests, stopped};
+use crate::signals::{stop_requests, stop_requests_or_end_of_input, stopped};
 
 /// The state folder within a run's folder while the run is not complete.
 pub(crate) const STATE: &str = ".tumble";
@@ -35,22 +36,26 @@ pub(crate) const OVER: &str = ".tumble-over";
 pub(crate) const FAILED: &str = "failed";
 
 pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> {
-    let (understood, folder, id) = if args.resume { resumed(&args, output)? } else { fresh(&args, output)? };
-    let state = folder.join(STATE);
-    if args.resume && !state.exists() {
-        // Of a process that was killed while it tidied up.
-        let _ = std::fs::remove_dir_all(folder.join(OVER));
+    let (understood, folder, id) = begun(&args, output)?;
+    if understood.spec.plan.is_given() {
+        return Err(Failure::usage(
+            "the candidates of this run are given by a client: `tumble pool`, with the same arguments, reads them from \
+             standard input",
+        ));
+    }
+    if args.resume && is_complete(&folder) {
         output.note(format!("{} is complete already", folder.display()));
         return result::show(&folder, output);
     }
     let local = Local {
         understood,
-        run_file: args.file,
+        here: args.here.here.or_else(|| args.file.as_deref().map(|file| runfile::folder_of(file).to_owned())),
         files_of: None,
         folder: folder.clone(),
         id,
         workers: args.workers.unwrap_or_else(cores),
         memory: args.memory,
+        leash: args.leash,
         go_on: format!("tumble run --resume --out {}", folder.display()),
     };
     match carry_out(local, output).await? {
@@ -62,11 +67,26 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
     }
 }
 
+/// The run that the arguments mean, its folder and its id: one that begins or one that goes on.
+pub(crate) fn begun(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
+    if args.resume { resumed(args, output) } else { fresh(args, output) }
+}
+
+/// Whether nothing of a run that is to go on is left to be done.
+pub(crate) fn is_complete(folder: &Path) -> bool {
+    let is_complete = !folder.join(STATE).exists();
+    if is_complete {
+        // Of a process that was killed while it tidied up.
+        let _ = std::fs::remove_dir_all(folder.join(OVER));
+    }
+    is_complete
+}
+
 /// A run to carry out on this machine.
 pub(crate) struct Local {
     pub(crate) understood: Understood,
-    /// The file that it was read from, if the command names one.
-    pub(crate) run_file: Option<PathBuf>,
+    /// The folder that its programs and functions are relative to, if the command says so.
+    pub(crate) here: Option<PathBuf>,
     /// Another run's folder that has the files which travel with it, if one has.
     pub(crate) files_of: Option<PathBuf>,
     /// Where its tables go, and its state while it is not complete.
@@ -75,6 +95,8 @@ pub(crate) struct Local {
     pub(crate) id: RunId,
     pub(crate) workers: u32,
     pub(crate) memory: Option<u64>,
+    /// Whether it stops when standard input closes.
+    pub(crate) leash: bool,
     /// The command that goes on with it if it is stopped.
     pub(crate) go_on: String,
 }
@@ -82,9 +104,25 @@ pub(crate) struct Local {
 /// Carries a run out from where it stands; what is given is how it ended. `None` if it was stopped before, which has been
 /// said then.
 pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1::RunView>, Failure> {
-    let Local { understood, run_file, files_of, folder, id, workers: count, memory, go_on: resume } = local;
+    let mut progress = Progress::new(output);
+    let watch = async move |client: &mut Client, view: v1::RunView| {
+        let ended = follow(client, &view.run, |view| progress.update(view)).await;
+        progress.end();
+        ended.map(Some)
+    };
+    carry_out_by(local, output, watch).await
+}
+
+/// As [`carry_out`], with something else to do meanwhile than to watch the run: it gives how the run ended, or nothing where
+/// it is to be stopped.
+pub(crate) async fn carry_out_by(
+    local: Local,
+    output: Output,
+    drive: impl AsyncFnOnce(&mut Client, v1::RunView) -> Result<Option<v1::RunView>, Failure>,
+) -> Result<Option<v1::RunView>, Failure> {
+    let Local { understood, here, files_of, folder, id, workers: count, memory, leash, go_on: resume } = local;
     let state = folder.join(STATE);
-    let asked = stop_requests();
+    let asked = if leash { stop_requests_or_end_of_input() } else { stop_requests() };
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         state: state.clone(),
@@ -95,13 +133,8 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
     let mut server = Server::start(config).await.map_err(serve_failure)?;
     let mut client = connect_to(&server.client_access).await?;
     // One key: after a crash the same run goes on instead of a second one.
-    let request = v1::SubmitRequest {
-        key: "run".to_owned(),
-        run_toml: tumble_runfile::canonical(&understood.spec, &understood.inner),
-        pipeline: Some(describe::to_wire(&understood.inner)),
-    };
-    let beside = run_file.as_deref().map(runfile::folder_of);
-    let folders: Vec<&Path> = beside.into_iter().chain([&*folder]).chain(files_of.as_deref()).collect();
+    let request = submission(&understood, "run".to_owned());
+    let folders: Vec<&Path> = here.as_deref().into_iter().chain([&*folder]).chain(files_of.as_deref()).collect();
     let mut view = bundle::submit(
         &mut client,
         &server.client_access,
@@ -115,21 +148,20 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
         let request = v1::RunRequest { run: view.run.clone() };
         view = client.resume(request).await.map_err(refused)?.into_inner();
     }
-    let surroundings =
-        runfile::surroundings(&here(run_file.as_deref(), &understood, &state)?, Some(folder.join(FAILED)))?;
+    let surroundings = runfile::surroundings(&noted(here.as_deref(), &understood, &state)?, Some(folder.join(FAILED)))?;
     let (access, log) = (state.join("worker.access"), state.join("workers.log"));
     let mut workers = LocalWorkers::start(count, memory, surroundings, &access, &log)?;
-    output.note(format!("{}: {count} workers, tables in {}", view.run, folder.display()));
+    match output.notices {
+        true => output.notice("started", json!({ "run": view.run, "folder": folder, "workers": count })),
+        false => output.note(format!("{}: {count} workers, tables in {}", view.run, folder.display())),
+    }
 
-    let mut progress = Progress::new(output);
-    let run = view.run.clone();
     let ended = tokio::select! {
-        view = follow(&mut client, &run, |view| progress.update(view)) => view.map(Some),
+        view = drive(&mut client, view) => view,
         failed = workers.replace_dead() => failed.map(|()| None),
         ended = server.ended() => ended.map(|()| None).map_err(serve_failure),
         () = stopped(asked) => Ok(None),
     };
-    progress.end();
     if matches!(ended, Ok(None)) {
         output.note("stopping: workers report what they have finished (once more Ctrl-C stops at once)");
     }
@@ -145,7 +177,7 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
         }
         suspended => {
             let why = suspended.map_or("interrupted".to_owned(), |view| view.reason);
-            let value = serde_json::json!({ "state": "stopped", "reason": why, "folder": folder, "resume": resume });
+            let value = json!({ "state": "stopped", "reason": why, "folder": folder, "resume": resume });
             output.result(format!("stopped ({why}); go on with\n  {resume}"), || value);
             Ok(None)
         }
@@ -162,17 +194,17 @@ fn tidy(state: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::internal(format!("failed to tidy {}: {error}", state.display())))
 }
 
-/// The folder of the run file, which relative programs mean. A run that goes on without its file has it from its state folder,
+/// The folder that relative programs mean, noted down. A run that goes on without being told has it from its state folder,
 /// for the canonical run file names no folder: it would be another on every machine.
-fn here(run_file: Option<&Path>, understood: &Understood, state: &Path) -> Result<PathBuf, Failure> {
+fn noted(given: Option<&Path>, understood: &Understood, state: &Path) -> Result<PathBuf, Failure> {
     let note = state.join("here");
     let failed = |error: std::io::Error| Failure::internal(format!("failed to use {}: {error}", note.display()));
-    let here = match run_file {
-        Some(file) => std::path::absolute(runfile::folder_of(file)).map_err(failed)?,
+    let here = match given {
+        Some(here) => std::path::absolute(here).map_err(failed)?,
         None => std::fs::read(&note).map_or_else(|_| PathBuf::from("."), |bytes| OsString::from_vec(bytes).into()),
     };
     // Code that travels with the run is looked for where it is laid out.
-    if run_file.is_some() || understood.spec.bundle.is_none() {
+    if given.is_some() || understood.spec.bundle.is_none() {
         runfile::find_program(understood, &here).map_err(Failure::usage)?;
     }
     std::fs::write(&note, here.as_os_str().as_bytes()).map_err(failed)?;
@@ -195,11 +227,13 @@ pub(crate) fn fits(understood: &Understood, workers: u32, memory: Option<u64>) -
 /// A run that begins: its folder must not hold anything.
 fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
     let file = args.file.as_deref().expect("clap requires it without --resume");
-    let understood = runfile::read_here(file, &args.file_args.overrides, output)?;
-    runfile::find_program(&understood, runfile::folder_of(file)).map_err(Failure::usage)?;
+    let here = args.here.here.as_deref();
+    let understood = runfile::read_here(file, here, &args.file_args.overrides, output)?;
+    runfile::find_program(&understood, here.unwrap_or(runfile::folder_of(file))).map_err(Failure::usage)?;
     fits(&understood, args.workers.unwrap_or_else(cores), args.memory)?;
-    let id = new_run_id(&understood.spec.name);
-    let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&*id.0));
+    let id = args.out.as_deref().and_then(|out| id_of(out, &understood.spec.name));
+    let id = id.unwrap_or_else(|| new_run_id(&understood.spec.name));
+    let folder = args.out.clone().unwrap_or_else(|| args.under.join(&*id.0));
     match std::fs::read_dir(&folder).map(|mut entries| entries.next().is_some()) {
         Ok(true) if holds_nothing_yet(&folder) => {}
         Ok(true) => {
@@ -221,15 +255,29 @@ fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId),
     Ok((understood, folder, id))
 }
 
+/// The id of a run whose folder is called as runs are: its name and six characters.
+fn id_of(folder: &Path, name: &str) -> Option<RunId> {
+    let called = folder.file_name()?.to_str()?;
+    let suffix = called.strip_prefix(name)?.strip_prefix('-')?;
+    let is_ours = suffix.len() == 6 && suffix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    is_ours.then(|| RunId(called.into()))
+}
+
 /// Whether a folder holds only what a `tumble run` leaves that was killed before its run was recorded: a state folder
 /// whose journal knows no run, and no part. It has nothing that could be lost, so that the same command may be given again.
+/// The function that the run evaluates may lie there before.
 fn holds_nothing_yet(folder: &Path) -> bool {
     let is_empty = |path: &Path| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    if entries.flatten().all(|entry| entry.file_name() == runfile::CODE) {
+        return true;
+    }
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     let only_ours = entries.into_iter().all(|entry| {
         entry.is_ok_and(|entry| match entry.file_name().to_str() {
             Some(STATE) => entry.path().is_dir(),
             Some("trials") => is_empty(&entry.path()),
+            Some(runfile::CODE) => true,
             // Files that were to travel with it come first of all.
             Some(kept::FOLDER | kept::UNFINISHED) => true,
             _ => false,
@@ -256,7 +304,7 @@ fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId
     let recorded = runfile::read_recorded(&recorded_path, &[], output)?;
     if args.file.is_some() || !args.file_args.overrides.is_empty() {
         let given = match &args.file {
-            Some(file) => runfile::read_here(file, &args.file_args.overrides, output)?,
+            Some(file) => runfile::read_here(file, args.here.here.as_deref(), &args.file_args.overrides, output)?,
             None => runfile::read_recorded(&recorded_path, &args.file_args.overrides, output)?,
         };
         let (ours, theirs) = (
