@@ -7,12 +7,12 @@ mod exit;
 mod local;
 mod memory;
 mod output;
+mod own;
 mod plot;
 mod points;
 mod progress;
 mod result;
 mod runfile;
-mod signals;
 
 use std::process::ExitCode;
 
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return not_understood(&error),
     };
-    start_logging(&args);
+    tumble_worker::process::start_logging(&args.log);
     let output = output::Output { json: args.output == args::OutputFormat::Json, quiet: args.quiet };
     match commands::dispatch(args, output) {
         Ok(exit) => exit.into(),
@@ -49,17 +49,4 @@ fn not_understood(error: &clap::Error) -> ExitCode {
         output::failure_value(error.to_string().trim_start_matches("error: ").trim_end(), exit::Exit::Usage);
     }
     exit::Exit::Usage.into()
-}
-
-/// Logs go to stderr: text for people, or JSON for a log collector (`TUMBLE_LOG_FORMAT=json`).
-fn start_logging(args: &args::Args) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("warn"));
-    // Colours are for eyes, not for files.
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    match std::env::var("TUMBLE_LOG_FORMAT").as_deref() {
-        Ok("json") => builder.json().init(),
-        _ => builder.with_target(false).init(),
-    }
 }

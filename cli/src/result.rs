@@ -11,6 +11,7 @@ use tumble_tables::Column;
 
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, duration, grouped, number, size};
+use crate::own::Known;
 use crate::plot::{self, Paper, Series};
 use crate::progress::rate_text;
 use crate::runfile;
@@ -21,7 +22,7 @@ const PLOT_HEIGHT: usize = 12;
 const BINS: usize = 48;
 
 /// Shows the results in a run's folder, and says how the run ended.
-pub(crate) fn show(folder: &Path, output: Output) -> Result<Exit, Failure> {
+pub(crate) fn show(folder: &Path, known: &Known, output: Output) -> Result<Exit, Failure> {
     let path = folder.join("summary.json");
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let hint = if folder.join(".tumble").exists() {
@@ -34,9 +35,13 @@ pub(crate) fn show(folder: &Path, output: Output) -> Result<Exit, Failure> {
     let mut summary: Json = serde_json::from_str(&text)
         .map_err(|error| Failure::usage(format!("{} is not a summary: {error}", path.display())))?;
     summary["folder"] = Json::String(folder.display().to_string());
-    let understood = runfile::read_recorded(&folder.join("run.toml"), &[], Output { quiet: true, ..output })?;
+    let run_toml = folder.join("run.toml");
     let mut page = summary_text(&summary, folder);
-    if !output.json {
+    if !output.json && runfile::lacks_pipeline(&run_toml, &[], known)? {
+        output
+            .note("no plot: the run's pipeline is none of those that come with Tumble; `--worker PROGRAM` names yours");
+    } else if !output.json {
+        let understood = runfile::read_recorded(&run_toml, &[], known, Output { quiet: true, ..output })?;
         match plot_text(&understood, folder) {
             Ok(plot) if !plot.is_empty() => page += &format!("\n{plot}"),
             Ok(_) => {}

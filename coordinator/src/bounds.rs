@@ -29,6 +29,8 @@ pub(crate) const SESSIONS_MAX: usize = 12_000;
 pub(crate) const REQUESTS_MAX: usize = 256;
 /// Clients that follow a run; more are refused.
 pub(crate) const WATCHES_MAX: usize = 1024;
+/// Different descriptions of pipelines that a client is told of; of more it is told of the first.
+pub(crate) const ANNOUNCED_MAX: usize = 256;
 /// What a peer may send before it is read: of one stream, and of one connection. In bytes.
 pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
 pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;

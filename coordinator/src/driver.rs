@@ -13,10 +13,10 @@ use tumble_core::{
     Coordinator, DIFFERENCES_NAMED_MAX, Effects, Event, Hello, Message, Outgoing, Phase, Record, Refusal, ReplayError,
     RequestId, RunId, RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
 };
-use tumble_domain::{Outcomes, TrialRange};
+use tumble_domain::{Outcomes, PipelineDescription, TrialRange};
 
 use crate::audit;
-use crate::bounds::{COMPARISONS_MAX, Room, TURN_EVENTS_MAX};
+use crate::bounds::{ANNOUNCED_MAX, COMPARISONS_MAX, Room, TURN_EVENTS_MAX};
 use crate::compare::Comparison;
 use crate::folder::{self, Folders};
 use crate::journal::{Journal, JournalError};
@@ -47,6 +47,8 @@ pub(crate) enum Input {
     Watch { run: String, reply: oneshot::Sender<Result<watch::Receiver<RunView>, Refusal>> },
     /// A client asks for all runs.
     List { reply: oneshot::Sender<Listing> },
+    /// A client asks what workers announce.
+    Pipelines { reply: oneshot::Sender<Vec<PipelineDescription>> },
     /// A table is written, or could not be.
     Written(Result<Done, tumble_tables::TableError>),
     /// The state folder is not ours any more.
@@ -283,6 +285,9 @@ impl Driver {
                     slots: self.core.roster().values().map(|w| w.hello.slots).sum(),
                 });
             }
+            Input::Pipelines { reply } => {
+                let _ = reply.send(announced(self.core.roster().values().map(|worker| &worker.hello)));
+            }
             Input::Written(Ok(Done::Part { run, part, rows, bytes })) => {
                 events.push_back(Event::PartWritten { run, part, rows, bytes });
             }
@@ -489,6 +494,17 @@ impl Driver {
             sender.receiver_count() > 0
         });
     }
+}
+
+/// What workers announce, each description once, and no more of them than a client is told of.
+fn announced<'a>(hellos: impl Iterator<Item = &'a Hello>) -> Vec<PipelineDescription> {
+    let mut all: Vec<PipelineDescription> = Vec::new();
+    for description in hellos.flat_map(|hello| &hello.pipelines) {
+        if all.len() < ANNOUNCED_MAX && !all.contains(description) {
+            all.push(description.clone());
+        }
+    }
+    all
 }
 
 /// A run whose journal can be tidied after this record, and whether it is finished.

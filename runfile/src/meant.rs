@@ -12,7 +12,7 @@ use crate::axes::Sweepable;
 use crate::conditions::{self, Earlier};
 use crate::evolve::{self, Strategies};
 use crate::keys;
-use crate::problem::{At, Notes};
+use crate::problem::{At, Notes, UNKNOWN_PIPELINE};
 use crate::program::{self, open_pipelines};
 use crate::python;
 use crate::settings::checked;
@@ -147,7 +147,7 @@ fn pipeline<'p>(
                 if fix != one_of(&names) {
                     fix = format!("{fix} known: `{}`", names.join("`, `"));
                 }
-                notes.report(&written.at, "pipeline", format!("unknown pipeline `{}`", written.value), fix);
+                notes.report(&written.at, "pipeline", format!("{UNKNOWN_PIPELINE} `{}`", written.value), fix);
             }
             found
         }

@@ -20,26 +20,31 @@ use crate::exit::{Exit, Failure};
 use crate::local::{LocalWorkers, cores};
 use crate::memory;
 use crate::output::Output;
+use crate::own::Known;
 use crate::progress::Progress;
 use crate::result;
 use crate::runfile;
-use crate::signals::{stop_requests, stopped};
+use tumble_worker::signals::{stop_requests, stopped};
 
 /// The state folder within a run's folder while the run is not complete.
 pub(crate) const STATE: &str = ".tumble";
 /// The same while it is being removed.
 pub(crate) const OVER: &str = ".tumble-over";
+/// Within the state folder: which binary evaluates.
+const WORKER: &str = "worker";
 /// What is kept of failed trials of programs, within a run's folder.
 pub(crate) const FAILED: &str = "failed";
 
 pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> {
-    let (understood, folder, id) = if args.resume { resumed(&args, output)? } else { fresh(&args, output)? };
+    let known = Known::of(worker_of(&args).as_deref())?;
+    let (understood, folder, id) =
+        if args.resume { resumed(&args, &known, output)? } else { fresh(&args, &known, output)? };
     let state = folder.join(STATE);
     if args.resume && !state.exists() {
         // Of a process that was killed while it tidied up.
         let _ = std::fs::remove_dir_all(folder.join(OVER));
         output.note(format!("{} is complete already", folder.display()));
-        return result::show(&folder, output);
+        return result::show(&folder, &known, output);
     }
     let local = Local {
         understood,
@@ -47,12 +52,13 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
         folder: folder.clone(),
         id,
         workers: args.workers.unwrap_or_else(cores),
+        worker: known.worker().map(Path::to_owned),
         memory: args.memory,
         go_on: format!("tumble run --resume --out {}", folder.display()),
     };
     match carry_out(local, output).await? {
         Some(view) => {
-            result::show(&folder, output)?;
+            result::show(&folder, &known, output)?;
             Ok(exit_of(&view))
         }
         None => Ok(Exit::Stopped),
@@ -69,6 +75,8 @@ pub(crate) struct Local {
     /// Its id, unless its journal knows it by another already.
     pub(crate) id: RunId,
     pub(crate) workers: u32,
+    /// The binary that evaluates it, if it is not this one.
+    pub(crate) worker: Option<PathBuf>,
     pub(crate) memory: Option<u64>,
     /// The command that goes on with it if it is stopped.
     pub(crate) go_on: String,
@@ -77,7 +85,7 @@ pub(crate) struct Local {
 /// Carries a run out from where it stands; what is given is how it ended. `None` if it was stopped before, which has been
 /// said then.
 pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1::RunView>, Failure> {
-    let Local { understood, run_file, folder, id, workers: count, memory, go_on: resume } = local;
+    let Local { understood, run_file, folder, id, workers: count, worker, memory, go_on: resume } = local;
     let state = folder.join(STATE);
     let asked = stop_requests();
     let config = Config {
@@ -103,7 +111,8 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
     let surroundings =
         runfile::surroundings(&here(run_file.as_deref(), &understood, &state)?, Some(folder.join(FAILED)))?;
     let (access, log) = (state.join("worker.access"), state.join("workers.log"));
-    let mut workers = LocalWorkers::start(count, memory, surroundings, &access, &log)?;
+    remember_worker(worker.as_deref(), &state)?;
+    let mut workers = LocalWorkers::start(count, worker, memory, surroundings, &access, &log)?;
     output.note(format!("{}: {count} workers, tables in {}", view.run, folder.display()));
 
     let mut progress = Progress::new(output);
@@ -161,6 +170,28 @@ fn here(run_file: Option<&Path>, understood: &Understood, state: &Path) -> Resul
     Ok(here)
 }
 
+/// The binary that evaluates a run, if it is not this one: a run that goes on has it from its state folder, unless another is
+/// named.
+fn worker_of(args: &RunArgs) -> Option<PathBuf> {
+    let folder = args.out.as_deref().filter(|_| args.resume);
+    args.own.worker.clone().or_else(|| remembered_worker(&folder?.join(STATE)))
+}
+
+/// The binary that this state folder knows.
+pub(crate) fn remembered_worker(state: &Path) -> Option<PathBuf> {
+    std::fs::read(state.join(WORKER)).ok().map(|bytes| OsString::from_vec(bytes).into())
+}
+
+fn remember_worker(worker: Option<&Path>, state: &Path) -> Result<(), Failure> {
+    let note = state.join(WORKER);
+    let done = match worker {
+        Some(worker) => std::fs::write(&note, worker.as_os_str().as_bytes()),
+        None if note.exists() => std::fs::remove_file(&note),
+        None => Ok(()),
+    };
+    done.map_err(|error| Failure::internal(format!("failed to use {}: {error}", note.display())))
+}
+
 /// A run that had to stop in its middle can go on, and a script may tell that by the exit code.
 fn hint(failure: Failure, resume: &str) -> Failure {
     Failure {
@@ -175,9 +206,9 @@ pub(crate) fn fits(understood: &Understood, workers: u32, memory: Option<u64>) -
 }
 
 /// A run that begins: its folder must not hold anything.
-fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
+fn fresh(args: &RunArgs, known: &Known, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
     let file = args.file.as_deref().expect("clap requires it without --resume");
-    let understood = runfile::read_here(file, &args.file_args.overrides, output)?;
+    let understood = runfile::read_here(file, &args.file_args.overrides, known, output)?;
     runfile::find_program(&understood, runfile::folder_of(file)).map_err(Failure::usage)?;
     fits(&understood, args.workers.unwrap_or_else(cores), args.memory)?;
     let id = new_run_id(&understood.spec.name);
@@ -224,7 +255,7 @@ fn holds_nothing_yet(folder: &Path) -> bool {
 }
 
 /// A run that goes on: the folder has its run file, and one that is given besides must mean the same.
-fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
+fn resumed(args: &RunArgs, known: &Known, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
     let folder = args.out.as_deref().expect("clap requires it with --resume");
     let recorded_path = folder.join("run.toml");
     if !recorded_path.exists() {
@@ -233,11 +264,11 @@ fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId
             folder.display()
         )));
     }
-    let recorded = runfile::read_recorded(&recorded_path, &[], output)?;
+    let recorded = runfile::read_recorded(&recorded_path, &[], known, output)?;
     if args.file.is_some() || !args.file_args.overrides.is_empty() {
         let given = match &args.file {
-            Some(file) => runfile::read_here(file, &args.file_args.overrides, output)?,
-            None => runfile::read_recorded(&recorded_path, &args.file_args.overrides, output)?,
+            Some(file) => runfile::read_here(file, &args.file_args.overrides, known, output)?,
+            None => runfile::read_recorded(&recorded_path, &args.file_args.overrides, known, output)?,
         };
         let (ours, theirs) = (
             tumble_runfile::canonical(&recorded.spec, &recorded.inner),
