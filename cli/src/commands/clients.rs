@@ -38,7 +38,8 @@ pub(crate) async fn ask_workers(
     access: &Path,
     output: Output,
 ) -> Result<(), Failure> {
-    if !runfile::lacks_pipeline(file, &file_args.overrides, known)? {
+    // Without an access file there is no coordinator to ask, and what is wrong with the run file is all there is to say.
+    if !access.exists() || !runfile::lacks_pipeline(file, &file_args.overrides, known)? {
         return Ok(());
     }
     let asking = async {
