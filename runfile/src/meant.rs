@@ -13,7 +13,7 @@ use crate::conditions::{self, Earlier};
 use crate::evolve::{self, Strategies};
 use crate::keys;
 use crate::problem::{At, Notes, UNKNOWN_PIPELINE};
-use crate::program::{self, open_pipelines};
+use crate::program::{self, PROGRAM, is_of_exits, open_pipelines};
 use crate::python;
 use crate::settings::checked;
 use crate::stopping;
@@ -382,6 +382,8 @@ fn check_columns(
     for (section, (axis, at)) in sections.iter().flat_map(|(section, axes)| axes.iter().map(move |a| (section, a))) {
         let clash = if RESERVED_COLUMNS.contains(&axis.name.as_str()) {
             "a column that every table has"
+        } else if pipeline.name == PROGRAM && is_of_exits(&axis.name) {
+            "what is told of how the program ended"
         } else if metrics.contains(&axis.name) {
             "a metric"
         } else {
