@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process_group, pidfd_open, prlimit};
 use tumble_domain::Failure;
+use tumble_domain::code::Exit;
 use tumble_pipelines::Watch;
 
 /// What is kept of the end of what a program says: enough for an answer of a thousand metrics, and nothing that a program which
@@ -95,10 +96,10 @@ pub(super) fn went_wrong(status: ExitStatus, memory: Option<u64>) -> Option<Stri
         return None;
     }
     let how = match (status.code(), status.signal()) {
-        (Some(code), _) => format!("the program exited with code {code}"),
+        (Some(code), _) => Exit::Code(code).to_string(),
         (None, Some(signal)) => {
             let name = nix::sys::signal::Signal::try_from(signal).map_or(String::new(), |s| format!(" ({s})"));
-            format!("the program was killed by signal {signal}{name}")
+            format!("{}{name}", Exit::Signal(signal))
         }
         (None, None) => "the program ended in no way that is known".to_owned(),
     };

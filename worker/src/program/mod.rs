@@ -14,7 +14,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use tumble_domain::code::ResultPlace;
+use tumble_domain::code::{Exit, ResultPlace};
+use tumble_domain::outcome::ERROR_BYTES_MAX;
 use tumble_domain::{Code, Failure, PipelineDescription, Program, RunSpec, TrialAddress};
 use tumble_pipelines::{Evaluator, Pipeline, Trial};
 
@@ -23,6 +24,9 @@ pub use reaper::reap;
 
 use command::{Given, Words};
 use folder::{Scratch, WorkFolder};
+
+/// So much is kept of the front of an error that is too long.
+const HEAD_BYTES: usize = 256;
 
 /// Where programs run, and what is around them.
 #[derive(Clone, Debug)]
@@ -199,15 +203,15 @@ impl Bound {
         let answer = match &self.program.result {
             ResultPlace::Stdout => answer::of_lines(ended.stdout.bytes(), "standard output"),
             ResultPlace::File(name) => {
-                let bytes = folder.read_tail(name, answer::ANSWER_BYTES_MAX).map_err(|error| {
-                    let why = format!("the program left no file `{name}` in its working folder ({})", error.kind());
-                    Failure::Failed(format!("{why}{}", ended.last_words()))
-                })?;
-                answer::of_file(&bytes, name)
+                let bytes = folder.read_tail(name, answer::ANSWER_BYTES_MAX);
+                let bytes = bytes.map_err(|error| {
+                    format!("the program left no file `{name}` in its working folder ({})", error.kind())
+                });
+                bytes.and_then(|bytes| answer::of_file(&bytes, name))
             }
         };
         let read = answer.and_then(|answer| answer.metrics(&self.program.metrics, metrics));
-        read.map_err(|why| Failure::Failed(format!("{why}{}", ended.last_words())))
+        read.map_err(|why| Failure::Failed(format!("{}, but {why}{}", Exit::Code(0), ended.last_words())))
     }
 
     /// A text for the table, which must not depend on where this worker happens to have its folders.
@@ -216,6 +220,12 @@ impl Bound {
         let here = self.surroundings.here.to_string_lossy();
         if here.len() > 1 {
             text = text.replace(&*here, "{here}");
+        }
+        // What is too long for the table is cut at its front, where it stands how the program ended.
+        if text.len() > ERROR_BYTES_MAX {
+            let head = text.floor_char_boundary(HEAD_BYTES);
+            let tail = text.ceil_char_boundary(text.len() - (ERROR_BYTES_MAX - HEAD_BYTES - "…".len()));
+            text = format!("{}…{}", &text[..head], &text[tail..]);
         }
         text
     }
