@@ -153,8 +153,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outcomes-are-retired-before-a-part-holds-them",
         file: JOURNAL,
-        find: "(kind = ?2 AND last <= ?4 OR kind IN (?3, ?5)) AND",
-        replace: "(kind = ?2 AND last <= max(?4, 9000000000) OR kind IN (?3, ?5)) AND",
+        find: "(kind = ?2 AND last <= ?4 OR kind IN (?3, ?5, ?6)) AND",
+        replace: "(kind = ?2 AND last <= max(?4, 9000000000) OR kind IN (?3, ?5, ?6)) AND",
         caught_by: journal("retiring_keeps_every_outcome_that_no_part_holds"),
     },
     Mutant {
