@@ -53,7 +53,14 @@ pub enum Begun {
     /// Another process takes it in at the moment.
     Busy,
     /// Its bytes may come, from [`Incoming::received`] on.
-    Begun(Incoming),
+    Begun(Box<Incoming>),
+}
+
+impl Begun {
+    /// A file that may come.
+    pub fn of(incoming: Incoming) -> Begun {
+        Begun::Begun(Box::new(incoming))
+    }
 }
 
 /// A file of a store.
@@ -117,7 +124,7 @@ impl Store {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(Begun::Busy),
             // A file system without locks: each for himself.
-            Err(TryLockError::Error(_)) => return self.take_in(hash, length).map(Begun::Begun),
+            Err(TryLockError::Error(_)) => return self.take_in(hash, length).map(Begun::of),
         }
         // Who had it may have completed or removed it, and this is a lock on what is not there any more.
         let is_it = path.symlink_metadata().is_ok_and(|there| {
@@ -134,7 +141,7 @@ impl Store {
         }
         let mut incoming = self.incoming(file, path, hash, length);
         (incoming.hashing, incoming.received, incoming.resumed) = (hashing, received, received > 0);
-        Ok(Begun::Begun(incoming))
+        Ok(Begun::of(incoming))
     }
 
     fn incoming(&self, file: fs::File, path: PathBuf, hash: Hash, length: u64) -> Incoming {
@@ -316,7 +323,7 @@ mod tests {
 
     fn begun(store: &Store, hash: Hash, length: u64) -> Incoming {
         match store.go_on(hash, length).expect("the place is ours") {
-            Begun::Begun(incoming) => incoming,
+            Begun::Begun(incoming) => *incoming,
             other => panic!("{other:?}"),
         }
     }

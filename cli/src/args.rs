@@ -322,7 +322,8 @@ pub(crate) struct WorkerArgs {
     #[arg(long, default_value = "10m", value_parser = parse_duration)]
     pub(crate) patience: Duration,
 
-    /// The folder that relative programs and `{here}` of `pipeline = "program"` mean.
+    /// The folder that relative programs and `{here}` of `pipeline = "program"` mean; of a run with a `bundle`, a private folder with
+    /// its files, which are kept under TUMBLE_CACHE (else ~/.cache/tumble).
     #[arg(long, value_hint = ValueHint::DirPath, default_value = ".", env = "TUMBLE_HERE")]
     pub(crate) here: PathBuf,
 
@@ -396,9 +397,11 @@ pub(crate) struct VerifyArgs {
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
 
-    /// The folder of the run file, for a run of your own program: relative programs and `{here}` mean it.
-    #[arg(long, value_hint = ValueHint::DirPath, default_value = ".", env = "TUMBLE_HERE")]
-    pub(crate) here: PathBuf,
+    /// The folder of the run file, for a run of code of your own: relative programs, functions and `{here}` mean it. By default
+    /// where the Python package began the run, else the working folder. A run with a `bundle`
+    /// takes its files from its own folder, and from this one if they are damaged there.
+    #[arg(long, value_hint = ValueHint::DirPath, env = "TUMBLE_HERE")]
+    pub(crate) here: Option<PathBuf>,
 
     /// Which share of the trials, as `1%` or `0.01`; the same ones are taken each time.
     #[arg(long, default_value = "1%", value_parser = parse_share)]
@@ -411,9 +414,11 @@ pub(crate) struct ReplayArgs {
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
 
-    /// The folder of the run file, for a run of your own program: relative programs and `{here}` mean it.
-    #[arg(long, value_hint = ValueHint::DirPath, default_value = ".", env = "TUMBLE_HERE")]
-    pub(crate) here: PathBuf,
+    /// The folder of the run file, for a run of code of your own: relative programs, functions and `{here}` mean it. By default
+    /// where the Python package began the run, else the working folder. A run with a `bundle`
+    /// takes its files from its own folder, and from this one if they are damaged there.
+    #[arg(long, value_hint = ValueHint::DirPath, env = "TUMBLE_HERE")]
+    pub(crate) here: Option<PathBuf>,
 
     /// Which trial: its number in the column `trial`.
     #[arg(long)]

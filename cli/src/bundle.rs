@@ -55,6 +55,14 @@ pub(crate) fn pack(folder: &Path, paths: &[String], written: Option<&str>) -> Re
     }
 }
 
+/// How the files beside a run file differ from those that a run keeps, in words; `None` if that is not known.
+pub(crate) fn differing(run: &Path, was: Option<&Bundle>, folder: &Path, is: Option<&Bundle>) -> Option<String> {
+    let (was, is) = (was?, is?);
+    let kept = kept::read(run, Hash::parse(&was.hash)?).ok()?;
+    let now = tumble_bundle::pack(folder, &is.paths).ok()?;
+    (kept.hash() != now.hash()).then(|| told(&kept.differences(&now)))
+}
+
 /// The most differences that are told.
 const TOLD_MAX: usize = 5;
 

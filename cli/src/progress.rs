@@ -27,15 +27,8 @@ pub(crate) struct Progress {
 
 enum Shown {
     Bar(ProgressBar),
-    Lines {
-        next: Instant,
-    },
-    /// `left` is the last view if it was not told yet.
-    Notices {
-        output: Output,
-        next: Instant,
-        left: Option<Value>,
-    },
+    Lines { next: Instant },
+    Notices { output: Output, thinned: Thinned },
     Nothing,
 }
 
@@ -44,7 +37,7 @@ impl Progress {
         let shown = if output.quiet {
             Shown::Nothing
         } else if output.notices {
-            Shown::Notices { output, next: Instant::now(), left: None }
+            Shown::Notices { output, thinned: Thinned::default() }
         } else if std::io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(8));
             let style = ProgressStyle::with_template("{bar:32.cyan/dim} {percent:>3}% {msg}");
@@ -76,13 +69,9 @@ impl Progress {
                     *next = now + LINE_EVERY_MIN.max((now - self.started) / 10);
                 }
             }
-            Shown::Notices { output, next, left } => {
-                let notice = notice(view, rate(&self.seen));
-                if now >= *next {
+            Shown::Notices { output, thinned } => {
+                if let Some(notice) = thinned.next(now, notice(view, rate(&self.seen))) {
                     output.notice("progress", notice);
-                    (*next, *left) = (now + NOTICE_EVERY, None);
-                } else {
-                    *left = Some(notice);
                 }
             }
         }
@@ -97,9 +86,33 @@ impl Drop for Progress {
     fn drop(&mut self) {
         match std::mem::replace(&mut self.shown, Shown::Nothing) {
             Shown::Bar(bar) => bar.finish_and_clear(),
-            Shown::Notices { output, left: Some(notice), .. } => output.notice("progress", notice),
-            _ => {}
+            Shown::Notices { output, thinned } => {
+                if let Some(notice) = thinned.left {
+                    output.notice("progress", notice);
+                }
+            }
+            Shown::Lines { .. } | Shown::Nothing => {}
         }
+    }
+}
+
+/// Notices that come no faster than whoever reads along wants them, of which the last is never lost.
+#[derive(Default)]
+struct Thinned {
+    next: Option<Instant>,
+    /// The newest one if it was not told yet.
+    left: Option<Value>,
+}
+
+impl Thinned {
+    /// Takes a newer notice; gives it back if it is to be told now.
+    fn next(&mut self, now: Instant, notice: Value) -> Option<Value> {
+        self.left = Some(notice);
+        if self.next.is_some_and(|next| now < next) {
+            return None;
+        }
+        self.next = Some(now + NOTICE_EVERY);
+        self.left.take()
     }
 }
 
@@ -144,4 +157,22 @@ fn describe(view: &RunView, rate: Option<f64>) -> String {
 
 pub(crate) fn rate_text(rate: f64) -> String {
     if rate >= 100.0 { grouped(rate as u64) } else { format!("{rate:.1}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_notices_some_are_told_and_the_last_is_kept() {
+        let (begin, mut thinned) = (Instant::now(), Thinned::default());
+        let mut at = |ms: u64, notice: u64| thinned.next(begin + Duration::from_millis(ms), json!(notice));
+        assert_eq!(at(0, 1), Some(json!(1)));
+        assert_eq!([at(10, 2), at(99, 3)], [None, None]);
+        assert_eq!(at(100, 4), Some(json!(4)));
+        assert_eq!(at(101, 5), None);
+        assert_eq!(thinned.left, Some(json!(5)));
+        assert_eq!(thinned.next(begin + Duration::from_secs(1), json!(6)), Some(json!(6)));
+        assert_eq!(thinned.left, None);
+    }
 }

@@ -35,6 +35,18 @@ pub(crate) fn folder_of(file: &Path) -> &Path {
     }
 }
 
+/// What the Python package keeps of a run that it began, within its folder: the run file, and the function.
+pub(crate) const CODE: &str = "code";
+
+/// The folder that the code of a run in this folder is relative to, if the Python package began it: the one that it notes down,
+/// else the one where the function itself lies.
+pub(crate) fn begun_from(folder: &Path) -> Option<PathBuf> {
+    let code = folder.join(CODE);
+    let origin = std::fs::read_to_string(code.join("origin.json")).ok()?;
+    let origin: serde_json::Value = serde_json::from_str(&origin).ok()?;
+    Some(origin["here"].as_str().map_or(code, PathBuf::from))
+}
+
 /// Whether this machine can run the program that the run names, if it names one; else why not.
 pub(crate) fn find_program(understood: &Understood, here: &Path) -> Result<(), String> {
     let Some(Code::Program(program)) = &understood.spec.code else { return Ok(()) };
@@ -75,7 +87,10 @@ pub(crate) fn read_recorded(path: &Path, overrides: &[Override], output: Output)
 fn ask(question: &Question, here: &Path, output: Output) -> Result<Asked, AskError> {
     let here = std::path::absolute(here).map_err(|error| AskError { why: error.to_string(), elsewhere: false })?;
     python::ask(question, &here, &|waited| {
-        output.note(format!("still importing the module of {} ({} s)", question.entry, waited.as_secs()));
+        let (entry, seconds) = (&question.entry, waited.as_secs());
+        output.note(format!(
+            "still importing the module of {entry} ({seconds} s); each slot of a worker imports it once, too"
+        ));
     })
 }
 

@@ -16,9 +16,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tumble_bundle::{
-    BYTES_MAX, File, Hash, Incoming, LayOutError, MANIFEST_BYTES_MAX, Manifest, Store, StoreError, kept,
+    BYTES_MAX, File, Hash, Incoming, LayOutError, MANIFEST_BYTES_MAX, Manifest, ManifestError, Store, StoreError, kept,
 };
 use tumble_core::RunId;
 use tumble_proto::{BLOB_PIECE_BYTES, WireError, v1};
@@ -93,9 +93,22 @@ impl Blobs {
         let now = Instant::now();
         // Noted before it is looked for: what is there now is not swept a moment later.
         state.lately.extend(asked.iter().map(|(hash, _)| (*hash, now)));
-        let Some(store) = state.store.clone() else { return (0..asked.len() as u32).collect() };
+        let Some(store) = state.store.clone() else {
+            state.lately.clear();
+            return (0..asked.len() as u32).collect();
+        };
         drop(state);
-        (0..).zip(asked).filter(|(_, (hash, length))| store.length(*hash) != Some(*length)).map(|(i, _)| i).collect()
+        let is_lacking = |(_, (hash, length)): &(u32, &(Hash, u64))| store.length(*hash) != Some(*length);
+        let lacking: Vec<u32> = (0..).zip(asked).filter(is_lacking).map(|(at, _)| at).collect();
+        // What is not there needs no room in memory; what is put from now on is noted anew.
+        let mut state = self.state();
+        for at in &lacking {
+            let hash = asked[*at as usize].0;
+            if state.lately.get(&hash) == Some(&now) {
+                state.lately.remove(&hash);
+            }
+        }
+        lacking
     }
 
     /// Takes in what a client puts, file after file; how many there were.
@@ -142,19 +155,22 @@ impl Blobs {
         Ok(taking)
     }
 
-    /// The manifest of this hash with what it names, if it is there and sound.
-    fn named(&self, hash: Hash) -> Option<Arc<Named>> {
+    /// The manifest of this hash with what it names, if it is there and sound; an error if what is there is no manifest.
+    fn named(&self, hash: Hash) -> Result<Option<Arc<Named>>, ManifestError> {
         let state = self.state();
         if let Some(last) = state.last.as_ref().filter(|last| last.hash == hash) {
-            return Some(last.clone());
+            return Ok(Some(last.clone()));
         }
-        let store = state.store.clone()?;
+        let Some(store) = state.store.clone() else { return Ok(None) };
         drop(state);
-        store.length(hash).filter(|length| *length <= MANIFEST_BYTES_MAX)?;
-        let bytes = fs::read(store.path(hash)).ok().filter(|bytes| Hash::of(bytes) == hash)?;
-        let named = Arc::new(Named::of(hash, Manifest::parse(&bytes).ok()?));
+        if store.length(hash).is_some_and(|length| length > MANIFEST_BYTES_MAX) {
+            return Err(ManifestError::TooLarge);
+        }
+        let sound = fs::read(store.path(hash)).ok().filter(|bytes| Hash::of(bytes) == hash);
+        let Some(bytes) = sound else { return Ok(None) };
+        let named = Arc::new(Named::of(hash, Manifest::parse(&bytes)?));
         self.state().last = Some(named.clone());
-        Some(named)
+        Ok(Some(named))
     }
 
     /// The bundle of this hash, when all of its files are there; else what is missing.
@@ -162,7 +178,10 @@ impl Blobs {
         let lacks = |what: String| Status::failed_precondition(format!("the coordinator lacks {what}"));
         let hash = Hash::parse(hash).ok_or_else(|| malformed(WireError::Malformed("bundle_hash")))?;
         self.state().lately.insert(hash, Instant::now());
-        let named = self.named(hash).ok_or_else(|| lacks("the list of the bundle's files".to_owned()))?;
+        let named = self.named(hash).map_err(|error| {
+            Status::invalid_argument(format!("the list of the bundle's files makes no sense: {error}"))
+        })?;
+        let named = named.ok_or_else(|| lacks("the list of the bundle's files".to_owned()))?;
         let asked: Vec<(Hash, u64)> = named.manifest.files().iter().map(|file| (file.hash, file.length)).collect();
         let lacking = self.lacking(&asked);
         if let Some(first) = lacking.first() {
@@ -200,11 +219,11 @@ impl Blobs {
     /// A file that an open run names, sound and open; `folder` is the run's.
     fn open_sound(&self, bundle: Hash, hash: Hash, folder: &Path) -> Result<(fs::File, u64), Status> {
         let named = match self.named(bundle) {
-            Some(named) => named,
-            None => {
+            Ok(Some(named)) => named,
+            _ => {
                 let manifest =
                     kept::read(folder, bundle).map_err(|why| lost("the list of the bundle's files", &why))?;
-                self.put_back(bundle, manifest.text().as_bytes())?;
+                self.put_back(bundle, manifest.text().len() as u64, manifest.text().as_bytes())?;
                 Arc::new(Named::of(bundle, manifest))
             }
         };
@@ -223,31 +242,34 @@ impl Blobs {
             return Ok(sound);
         }
         match file {
-            None => self.put_back(hash, named.manifest.text().as_bytes())?,
+            None => self.put_back(hash, named.manifest.text().len() as u64, named.manifest.text().as_bytes()),
             Some(file) => {
                 let copy = kept::files(folder).join(&file.path);
                 let shown = format!("`{}` of the bundle", file.path);
-                let about = fs::metadata(&copy).map_err(|error| lost(&shown, &error))?;
-                if about.len() != file.length {
-                    return Err(lost(&shown, &"its copy in the run's folder has changed"));
-                }
-                let bytes = fs::read(&copy).map_err(|error| lost(&shown, &error))?;
-                if Hash::of(&bytes) != hash {
-                    return Err(lost(&shown, &"its copy in the run's folder has changed"));
-                }
-                self.put_back(hash, &bytes)?;
+                let copy = fs::File::open(&copy).map_err(|error| lost(&shown, &error))?;
+                self.put_back(hash, file.length, copy).map_err(|status| match status.code() {
+                    Code::InvalidArgument => lost(&shown, &"its copy in the run's folder has changed"),
+                    _ => status,
+                })
             }
-        }
+        }?;
         sound(&path).ok_or_else(|| lost("a file of the bundle", &"it is damaged as soon as it is written"))
     }
 
     /// Puts a file back that is damaged or gone.
-    fn put_back(&self, hash: Hash, bytes: &[u8]) -> Result<(), Status> {
-        tracing::warn!(%hash, "a file of a bundle was damaged in the state folder; it is put back from the run's folder");
+    fn put_back(&self, hash: Hash, length: u64, mut from: impl Read) -> Result<(), Status> {
         self.owner.check().map_err(|lost| Status::unavailable(lost.to_string()))?;
-        let mut incoming = self.store().and_then(|store| store.take_in(hash, bytes.len() as u64)).map_err(failed)?;
-        incoming.write(bytes).map_err(failed)?;
-        incoming.finish().map_err(failed)
+        let mut incoming = self.store().and_then(|store| store.take_in(hash, length)).map_err(failed)?;
+        let mut buffer = vec![0; BLOB_PIECE_BYTES];
+        loop {
+            match from.read(&mut buffer).map_err(|error| Status::internal(error.to_string()))? {
+                0 => break,
+                read => incoming.write(&buffer[..read]).map_err(failed)?,
+            }
+        }
+        incoming.finish().map_err(failed)?;
+        tracing::warn!(%hash, "a file of a bundle was damaged in the state folder; it is put back from the run's folder");
+        Ok(())
     }
 
     /// Removes what none of these bundles names, and no client may be about to name, on a thread of its own.
@@ -270,7 +292,7 @@ impl Blobs {
         let mut needed = bundles.clone();
         for bundle in bundles {
             // Of a manifest that is damaged nobody knows what it names.
-            let Some(named) = self.named(*bundle) else { return Ok(()) };
+            let Ok(Some(named)) = self.named(*bundle) else { return Ok(()) };
             needed.extend(named.files.keys());
         }
         let unneeded = store.list()?.into_iter().filter_map(|file| Some((file.hash?, file.bytes)));

@@ -21,6 +21,8 @@ import tumble
 
 # Guards against hanging alone: nothing here is expected to take a tenth of it.
 HANGS_AFTER = 120.0
+# Scripts of the test at hand, which must not outlive it.
+STARTED = []
 
 
 def until(what, look):
@@ -42,6 +44,14 @@ def tables(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+def is_gone(process):
+    """Whether a process has ended; one that nobody asks for leaves a zombie behind, which does nothing any more."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
 def only_run(runs="runs"):
     """The folder of the one run that there is."""
     (folder,) = Path(runs).iterdir()
@@ -54,14 +64,19 @@ def place(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("TUMBLE_") and name != "TUMBLE_BINARY"]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    for process in STARTED:
+        process.kill()
+        process.communicate()
+    STARTED.clear()
 
 
 def start(text, *arguments, name="script.py", **more):
     """Starts a script of these lines."""
     Path(name).write_text(textwrap.dedent(text), encoding="utf-8")
     more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", **more}
-    return subprocess.Popen([sys.executable, name, *arguments], **more)
+    STARTED.append(subprocess.Popen([sys.executable, name, *arguments], **more))
+    return STARTED[-1]
 
 
 def script(text, *arguments, **more):
@@ -130,13 +145,17 @@ def test_a_function_of_the_running_script_gives_the_same_bytes_for_one_worker_an
     os.chdir("elsewhere")
     again = tumble.open(Path("..") / said[0]["folder"])
     assert again.verify("100%") == 36
-    verify = ["verify", str(again.folder), "--here", str(again.folder / "code"), "--sample", "100%"]
+    verify = ["verify", str(again.folder), "--sample", "100%"]
     environment = dict(os.environ, TUMBLE_PYTHON=sys.executable)
     subprocess.run([tumble.binary(), *verify, "--quiet"], check=True, env=environment, stdout=subprocess.DEVNULL)
     # And begun again from its run file.
     line = [tumble.binary(), "run", str(again.run_file), "--out", "again", "--quiet"]
     subprocess.run(line, check=True, env=environment, stdout=subprocess.DEVNULL)
     assert tables("again") == one
+    # Or made longer.
+    extend = [tumble.binary(), "extend", str(again.folder), "--set", "replicates=4", "--quiet"]
+    subprocess.run(extend, check=True, env=environment, stdout=subprocess.DEVNULL)
+    assert again.trials.num_rows == 48 and again.verify(1.0) == 48
 
 
 def test_a_closure_and_a_lambda_are_taken_along():
@@ -159,13 +178,20 @@ def test_a_closure_and_a_lambda_are_taken_along():
 def test_a_function_of_a_file_is_imported_from_there(place, monkeypatch):
     package = place / "lab" / "models"
     package.mkdir(parents=True)
-    (place / "lab" / "model_at_top.py").write_text("METRICS = ['y']\ndef evaluate(x: float):\n    return {'y': x + 1}\n")
+    (place / "lab" / "model_at_top.py").write_text(
+        "import besides\nMETRICS = ['y']\n"
+        "def evaluate(x: float):\n    return {'y': x + besides.ONE}\n"
+    )
+    (place / "more").mkdir()
+    (place / "more" / "besides.py").write_text("ONE = 1\n")
     (package / "__init__.py").write_text("")
     (package / "shared.py").write_text("OFFSET = 10\n")
     (package / "inner.py").write_text(
         "from .shared import OFFSET\nclass Model:\n    @staticmethod\n    def score(x: float) -> float:\n        return x + OFFSET\n"
     )
     monkeypatch.syspath_prepend(place / "lab")
+    # Where this Python finds a module, workers do.
+    monkeypatch.syspath_prepend(place / "more")
     import model_at_top
     import models.inner
 
@@ -175,6 +201,12 @@ def test_a_function_of_a_file_is_imported_from_there(place, monkeypatch):
     inner = tumble.run(models.inner.Model.score, axes={"x": [1.0]}, workers=1)
     assert 'entry = "models.inner:Model.score"' in inner.run_file.read_text()
     assert inner.trials["value"].to_pylist() == [11.0]
+    # What goes by the name of another is not taken for it.
+    plain = model_at_top.evaluate
+    monkeypatch.setattr(model_at_top, "evaluate", lambda x: {"y": 2 * plain(x)["y"]})
+    hidden = tumble.run(plain, axes={"x": [1.0]}, workers=1)
+    assert hidden.trials["y"].to_pylist() == [2.0]
+    assert "function.py:evaluate" in hidden.run_file.read_text()
     named = tumble.run("lab/model_at_top.py:evaluate", axes={"x": [1.0]}, workers=1)
     assert tables(named.folder) == tables(top.folder)
     assert top.verify(1.0) == inner.verify(1.0) == 1
@@ -361,8 +393,9 @@ def test_a_run_does_not_outlive_the_python_that_began_it():
     assert len(children) == 1
     process.kill()
     process.communicate(timeout=HANGS_AFTER)
+    # Its trials still wait, so that it has not ended because all is done.
+    until("the program has ended", lambda: is_gone(children[0]))
     Path("open").touch()
-    until("the program has ended", lambda: not Path(f"/proc/{children[0]}").exists())
     result = tumble.resume(only_run(), workers=1)
     assert result.trials["value"].to_pylist() == [x * 1.5 for x in range(20)]
 
@@ -617,7 +650,13 @@ import tumble
 def evaluate(x: float, seed: int) -> float:
     import os
     import helpers
-    assert not os.path.exists("left-at-home.txt"), "the bundle alone is there"
+    assert not os.path.exists("left_at_home.py"), "the bundle alone is there"
+    try:
+        import left_at_home
+    except ImportError:
+        pass
+    else:
+        raise AssertionError("what is no part of the bundle can be imported")
     with open("data/offset.txt") as file:
         return helpers.double(x) + float(file.read())
 
@@ -632,7 +671,7 @@ def lay_what_is_packed(place):
     (place / "helpers.py").write_text("def double(x):\n    return 2 * x\n")
     (place / "data").mkdir()
     (place / "data" / "offset.txt").write_text("0.5")
-    (place / "left-at-home.txt").write_text("")
+    (place / "left_at_home.py").write_text("")
 
 
 def test_a_function_with_a_bundle_sees_that_alone_and_gives_the_same_bytes(place):

@@ -2,6 +2,7 @@
 
 mod apart;
 mod axes;
+mod bundle;
 mod bytes;
 mod cases;
 #[path = "../sim/chance.rs"]

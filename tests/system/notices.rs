@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde_json::Value as Json;
 
 use crate::cases::*;
+use crate::tally::survived;
 use crate::tumble::*;
 
 /// Every line as a notice; each must be one.
@@ -128,6 +129,7 @@ fn a_run_stops_when_its_leash_is_let_go_and_can_be_resumed() {
     assert_eq!(said.json()["state"], "stopped");
     place.tumble("run --resume --quiet --workers 2 --out out").exits(0);
     assert_same(&results(&place.path().join("out")), undisturbed(LONG_SWEEP), "let go and resumed");
+    survived("a notebook that is killed in the middle of its run", 1);
 }
 
 #[test]

@@ -112,13 +112,12 @@ impl Cache {
         let private = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
         private(root).map_err(|error| failed(root, error))?;
         // Under a folder that others can write to, such as /tmp, somebody may have been there first; a link is its maker's.
-        let about = fs::symlink_metadata(root).map_err(|error| failed(root, error))?;
-        if about.uid() != rustix::process::geteuid().as_raw() {
+        if !is_ours(root) {
             return Err(format!("{} belongs to somebody else", root.display()));
         }
         let store = Store::open(&root.join("blobs")).map_err(|error| error.to_string())?;
         let laid_out = laid_out_in(root);
-        sweep(&laid_out);
+        sweep(root);
         private(&laid_out).map_err(|error| failed(&laid_out, error))?;
         let chance = getrandom::u64().unwrap_or_default();
         let name = format!("{}-{chance:016x}", std::process::id());
@@ -199,10 +198,20 @@ pub fn known(hash: Hash) -> Option<Manifest> {
 
 /// Removes what workers left that were killed. Nothing is made where no cache is.
 pub fn tidy() {
-    roots().iter().for_each(|root| sweep(&laid_out_in(root)));
+    roots().iter().for_each(|root| sweep(root));
 }
 
-fn sweep(laid_out: &Path) {
+/// Whether a file, a folder or a link belongs to this user.
+fn is_ours(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|about| about.uid() == rustix::process::geteuid().as_raw())
+}
+
+fn sweep(root: &Path) {
+    let laid_out = laid_out_in(root);
+    // What somebody else has planted under our name may lead anywhere.
+    if !is_ours(root) || !is_ours(&laid_out) || laid_out.is_symlink() {
+        return;
+    }
     let Ok(entries) = fs::read_dir(laid_out) else { return };
     for folder in entries.flatten().map(|entry| entry.path()) {
         let is_unnamed = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNNAMED));
@@ -450,7 +459,7 @@ async fn file_of(store: &Store, run: &str, file: &File, source: &Source) -> Resu
         // One that stands still is not waited for.
         let is_alone = looks >= LOOKS_MAX;
         let begin =
-            move || if is_alone { store.take_in(hash, length).map(Begun::Begun) } else { store.go_on(hash, length) };
+            move || if is_alone { store.take_in(hash, length).map(Begun::of) } else { store.go_on(hash, length) };
         match blocking(begin).await? {
             Begun::There => return Ok(None),
             Begun::Busy => tokio::time::sleep(LOOK_EVERY).await,
@@ -471,7 +480,7 @@ async fn file_of(store: &Store, run: &str, file: &File, source: &Source) -> Resu
 }
 
 /// Receives what is left of a file; how many bytes it has then. A thread writes them: a slow disk is to stall nothing else.
-async fn receive(mut incoming: Incoming, run: &str, hash: Hash, source: &Source) -> Result<u64, Not> {
+async fn receive(mut incoming: Box<Incoming>, run: &str, hash: Hash, source: &Source) -> Result<u64, Not> {
     if incoming.is_whole() {
         let received = incoming.received();
         blocking(move || incoming.finish()).await?;
@@ -520,4 +529,275 @@ fn tend(store: &Store, hash: Hash, manifest: &Manifest) {
 /// Does what takes its time on a thread for that.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     spawn_blocking(work).await.expect("it does not panic, and a runtime that ends takes the task along")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::Pin;
+    use std::sync::atomic::AtomicUsize;
+    use tokio_stream::Stream;
+    use tonic::Response;
+    use tonic::transport::Endpoint;
+    use tonic::transport::server::TcpIncoming;
+    use tumble_proto::v1::blobs_server::{Blobs, BlobsServer};
+
+    /// A coordinator that has files, and may be up to something.
+    #[derive(Clone, Default)]
+    struct Fake {
+        files: Arc<Mutex<BTreeMap<Hash, Vec<u8>>>>,
+        /// Every request: what, and from where on.
+        asked: Arc<Mutex<Vec<(Hash, u64)>>>,
+        /// A file is cut off after so many bytes, so often.
+        cuts: Arc<AtomicUsize>,
+    }
+
+    const PIECE: usize = 1000;
+
+    type Pieces = Pin<Box<dyn Stream<Item = Result<v1::GetPiece, Status>> + Send>>;
+
+    #[tonic::async_trait]
+    impl Blobs for Fake {
+        async fn lack(&self, _: Request<v1::LackRequest>) -> Result<Response<v1::LackResponse>, Status> {
+            Err(Status::permission_denied("a worker does not ask"))
+        }
+
+        async fn put(&self, _: Request<Streaming<v1::PutPiece>>) -> Result<Response<v1::PutResponse>, Status> {
+            Err(Status::permission_denied("a worker does not put"))
+        }
+
+        type GetStream = Pieces;
+
+        async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<Pieces>, Status> {
+            let v1::GetRequest { hash, offset, .. } = request.into_inner();
+            let hash = Hash::from_bytes(&hash).expect("it is a hash");
+            self.asked.lock().unwrap().push((hash, offset));
+            let bytes = self.files.lock().unwrap().get(&hash).cloned();
+            let bytes = bytes.ok_or_else(|| Status::data_loss("it is damaged"))?;
+            let is_cut = bytes.len() > PIECE
+                && self.cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |cuts| cuts.checked_sub(1)).is_ok();
+            let rest: Vec<Vec<u8>> = bytes[offset as usize..].chunks(PIECE).map(<[u8]>::to_vec).collect();
+            let length = bytes.len() as u64;
+            let mut pieces: Vec<Result<v1::GetPiece, Status>> =
+                rest.into_iter().map(|bytes| Ok(v1::GetPiece { length, bytes: bytes.into() })).collect();
+            if is_cut {
+                pieces.truncate(1);
+                pieces.push(Err(Status::unavailable("the wire is cut")));
+            }
+            Ok(Response::new(Box::pin(tokio_stream::iter(pieces))))
+        }
+    }
+
+    impl Fake {
+        /// One with these files, and the hash of the list of them.
+        fn with(files: &[(&str, &[u8])]) -> (Fake, Hash) {
+            let file = |(path, bytes): &(&str, &[u8])| File {
+                path: (*path).to_owned(),
+                length: bytes.len() as u64,
+                hash: Hash::of(bytes),
+                executable: path.ends_with(".sh"),
+            };
+            let manifest = Manifest::try_new(files.iter().map(file).collect()).expect("they make a bundle");
+            let fake = Fake::default();
+            for (_, bytes) in files {
+                fake.has(bytes);
+            }
+            let hash = fake.has(manifest.text().as_bytes());
+            (fake, hash)
+        }
+
+        fn has(&self, bytes: &[u8]) -> Hash {
+            self.files.lock().unwrap().insert(Hash::of(bytes), bytes.to_vec());
+            Hash::of(bytes)
+        }
+
+        async fn source(&self) -> Source {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+            let address = listener.local_addr().expect("it listens");
+            let server = tonic::transport::Server::builder().add_service(BlobsServer::new(self.clone()));
+            tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+            let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("it is an address");
+            let channel = endpoint.connect().await.expect("it listens");
+            Source { channel, secret: MetadataValue::from_static("none") }
+        }
+
+        fn times_asked(&self) -> usize {
+            self.asked.lock().unwrap().len()
+        }
+    }
+
+    type Slot = Arc<Mutex<Option<Arc<Cache>>>>;
+
+    fn cache(root: &Path) -> Slot {
+        Arc::new(Mutex::new(Some(Arc::new(Cache::open_in(root).expect("the place is ours")))))
+    }
+
+    fn own(cache: &Slot) -> PathBuf {
+        cache.lock().unwrap().as_ref().expect("it is open").own.clone()
+    }
+
+    fn place() -> tempfile::TempDir {
+        tempfile::tempdir().expect("there is a temporary folder")
+    }
+
+    #[tokio::test]
+    async fn what_is_in_the_cache_is_not_fetched_again_and_what_is_damaged_there_is() {
+        let place = place();
+        let (fake, hash) =
+            Fake::with(&[("model.py", b"code"), ("data/a", b"data"), ("data/b", b"data"), ("empty", b"")]);
+        let (source, cache) = (fake.source().await, cache(place.path()));
+        let laid_out = fetch(cache.clone(), "run", hash, source.clone()).await.unwrap();
+        assert_eq!(fs::read(laid_out.folder().join("data/b")).unwrap(), b"data");
+        assert_eq!((laid_out.hash(), fake.times_asked()), (hash.to_string(), 3), "the list, and two different files");
+        // Another run with the same files has a folder of its own.
+        let again = fetch(cache.clone(), "other", hash, source.clone()).await.unwrap();
+        assert!(again.folder() != laid_out.folder() && again.folder().join("empty").exists());
+        assert_eq!(fake.times_asked(), 3);
+        let store = cache.lock().unwrap().as_ref().unwrap().store.clone();
+        for (damaged, asked) in [(Hash::of(b"code"), 4), (hash, 5)] {
+            let mut bytes = fs::read(store.path(damaged)).unwrap();
+            bytes[0] ^= 1;
+            fs::write(store.path(damaged), bytes).unwrap();
+            let right = fetch(cache.clone(), "run", hash, source.clone()).await.unwrap();
+            assert_eq!(fs::read(right.folder().join("model.py")).unwrap(), b"code");
+            assert_eq!(fake.times_asked(), asked);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_cut_off_is_gone_on_with_from_where_it_was() {
+        let place = place();
+        let large: Vec<u8> = (0..3500u32).map(|i| (i % 253) as u8).collect();
+        let (fake, hash) = Fake::with(&[("large", &large)]);
+        fake.cuts.store(2, Ordering::SeqCst);
+        let cache = cache(place.path());
+        let laid_out = fetch(cache.clone(), "run", hash, fake.source().await).await.unwrap();
+        assert_eq!(fs::read(laid_out.folder().join("large")).unwrap(), large);
+        let asked: Vec<u64> = fake.asked.lock().unwrap().iter().map(|(_, offset)| *offset).collect();
+        assert_eq!(asked, [0, 0, 1000, 2000], "the list, and the file three times");
+    }
+
+    #[tokio::test]
+    async fn nothing_that_is_other_than_its_hash_says_is_laid_out() {
+        let place = place();
+        let (fake, hash) = Fake::with(&[("model.py", b"code"), ("data", b"data")]);
+        let (source, cache) = (fake.source().await, cache(place.path()));
+        // Others of the same length, a longer one, and none.
+        for wrong in [Some(&b"evil"[..]), Some(b"codecode"), None] {
+            match wrong {
+                Some(bytes) => drop(fake.files.lock().unwrap().insert(Hash::of(b"code"), bytes.to_vec())),
+                None => drop(fake.files.lock().unwrap().remove(&Hash::of(b"code"))),
+            }
+            let why = fetch(cache.clone(), "run", hash, source.clone()).await.unwrap_err();
+            assert!(why.contains("`model.py` of the bundle"), "{why}");
+        }
+        let laid_out = fs::read_dir(own(&cache)).unwrap().flatten().filter(|entry| entry.file_name() != LOCK).count();
+        assert_eq!(laid_out, 0, "nothing is laid out");
+        // And of the list itself.
+        fake.files.lock().unwrap().insert(Hash::of(b"list"), b"tumble-bundle 1\n".to_vec());
+        let why = fetch(cache.clone(), "run", Hash::of(b"list"), source).await.unwrap_err();
+        assert!(why.contains("arrived damaged"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_list_that_would_lead_out_of_the_folder_is_refused() {
+        let place = place();
+        let (fake, _) = Fake::with(&[("model.py", b"code")]);
+        let (source, cache) = (fake.source().await, cache(place.path()));
+        let code = Hash::of(b"code");
+        for files in [
+            format!("{code} 4 - ../x\n"),
+            format!("{code} 4 - /x\n"),
+            format!("{code} 4 - a/../../x\n"),
+            format!("{code} 4 - x\n{code} 4 - x\n"),
+            format!("{code} 4 - x\n{code} 4 - x/y\n"),
+            format!("{code} 18446744073709551615 - x\n"),
+            "x".repeat(MANIFEST_BYTES_MAX as usize),
+        ] {
+            let hash = fake.has(format!("tumble-bundle 1\n{files}").as_bytes());
+            let why = fetch(cache.clone(), "run", hash, source.clone()).await.unwrap_err();
+            assert!(why.contains("the list of the bundle's files"), "{why}");
+        }
+        assert_eq!(fake.asked.lock().unwrap().iter().filter(|(hash, _)| *hash == code).count(), 0);
+    }
+
+    #[tokio::test]
+    async fn workers_that_share_a_cache_fetch_a_file_once() {
+        let place = place();
+        let large: Vec<u8> = (0..400_000u32).map(|i| (i % 251) as u8).collect();
+        let (fake, hash) = Fake::with(&[("large", &large), ("small", b"small")]);
+        let mut tasks = Vec::new();
+        for _ in 0..4 {
+            let (cache, source) = (cache(place.path()), fake.source().await);
+            tasks.push(tokio::spawn(async move {
+                let laid_out = fetch(cache.clone(), "run", hash, source).await.expect("it comes");
+                (laid_out, cache)
+            }));
+        }
+        for task in tasks {
+            let (laid_out, _cache) = task.await.unwrap();
+            assert_eq!(fs::read(laid_out.folder().join("large")).unwrap(), large);
+        }
+        let asked = fake.asked.lock().unwrap();
+        for file in [Hash::of(&large), Hash::of(b"small")] {
+            assert_eq!(asked.iter().filter(|(hash, _)| *hash == file).count(), 1);
+        }
+    }
+
+    #[test]
+    fn what_a_killed_worker_laid_out_goes_with_the_next_one_and_what_a_living_one_has_stays() {
+        let place = place();
+        let living = Cache::open_in(place.path()).unwrap();
+        let laid_out = laid_out_in(place.path());
+        // As one that was killed leaves it: nobody has the lock.
+        for killed in ["killed-1", "killed-2"] {
+            fs::create_dir_all(laid_out.join(killed).join("0/data")).unwrap();
+            fs::write(laid_out.join(killed).join("0/data/x"), "code").unwrap();
+            fs::write(laid_out.join(killed).join(LOCK), "").unwrap();
+        }
+        let next = Cache::open_in(place.path()).unwrap();
+        let mut left: Vec<PathBuf> = fs::read_dir(&laid_out).unwrap().map(|entry| entry.unwrap().path()).collect();
+        left.sort();
+        let mut expected = vec![living.own.clone(), next.own.clone()];
+        expected.sort();
+        assert_eq!(left, expected);
+        drop((living, next));
+        assert_eq!(fs::read_dir(&laid_out).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_laid_out_goes_with_the_run_and_with_the_worker() {
+        let place = place();
+        let (fake, hash) = Fake::with(&[("model.py", b"code")]);
+        let source = fake.source().await;
+        let mut fetcher = Fetcher::new();
+        fetcher.cache = cache(place.path());
+        let folder = own(&fetcher.cache);
+        for run in ["one", "two"] {
+            fetcher.fetch(run.into(), String::new(), &hash.to_string(), source.clone());
+        }
+        let mut files: Vec<Arc<LaidOut>> = Vec::new();
+        for _ in 0..2 {
+            files.push(fetcher.next().await.files.expect("they come"));
+        }
+        let path = files[0].folder().to_owned();
+        assert!(path.join("model.py").exists());
+        files.remove(0);
+        let since = std::time::Instant::now();
+        while path.exists() {
+            assert!(since.elapsed() < Duration::from_secs(120), "it goes with the run");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // What belongs to a session that is over is not heard of any more.
+        fetcher.fetch("three".into(), String::new(), &hash.to_string(), source.clone());
+        fetcher.forget("three");
+        fetcher.fetch("four".into(), String::new(), &hash.to_string(), source.clone());
+        fetcher.stop();
+        fetcher.fetch("five".into(), String::new(), "no hash", source);
+        let came = fetcher.next().await;
+        assert_eq!((&*came.run, came.files.unwrap_err().as_str()), ("five", "`bundle_hash` is no hash"));
+        drop(fetcher);
+        assert!(!folder.exists(), "it goes with the worker, whoever still evaluates");
+        drop(files);
+    }
 }

@@ -74,7 +74,10 @@ pub(crate) async fn extend(args: ExtendArgs, output: Output) -> Result<Exit, Fai
     let local = Local {
         id: new_run_id(&is.spec.name),
         understood: is,
-        here: args.file.as_deref().map(|file| runfile::folder_of(file).to_owned()),
+        here: match &args.file {
+            Some(file) => Some(runfile::folder_of(file).to_owned()),
+            None => runfile::begun_from(&places.run),
+        },
         leash: false,
         files_of: Some(places.run.clone()),
         folder: places.growing.clone(),
@@ -134,8 +137,9 @@ fn recorded(folder: &Path, output: Output) -> Result<Understood, Failure> {
 }
 
 fn asked(places: &Places, args: &ExtendArgs, output: Output) -> Result<Understood, Failure> {
+    let begun_from = runfile::begun_from(&places.run).filter(|_| args.file.is_none());
     let file = args.file.clone().unwrap_or_else(|| places.run.join("run.toml"));
-    runfile::read(&file, None, &args.file_args.overrides, output)
+    runfile::read(&file, begun_from.as_deref(), &args.file_args.overrides, output)
 }
 
 fn failure(error: ExtendError) -> Failure {

@@ -32,8 +32,6 @@ use crate::signals::{stop_requests, stop_requests_or_end_of_input, stopped};
 pub(crate) const STATE: &str = ".tumble";
 /// The same while it is being removed.
 pub(crate) const OVER: &str = ".tumble-over";
-/// What the Python package keeps of a run that it began, within its folder: the run file, and the function.
-pub(crate) const CODE: &str = "code";
 /// What is kept of failed trials of programs, within a run's folder.
 pub(crate) const FAILED: &str = "failed";
 
@@ -271,7 +269,7 @@ fn id_of(folder: &Path, name: &str) -> Option<RunId> {
 fn holds_nothing_yet(folder: &Path) -> bool {
     let is_empty = |path: &Path| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
-    if entries.flatten().all(|entry| entry.file_name() == CODE) {
+    if entries.flatten().all(|entry| entry.file_name() == runfile::CODE) {
         return true;
     }
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
@@ -279,7 +277,7 @@ fn holds_nothing_yet(folder: &Path) -> bool {
         entry.is_ok_and(|entry| match entry.file_name().to_str() {
             Some(STATE) => entry.path().is_dir(),
             Some("trials") => is_empty(&entry.path()),
-            Some(CODE) => true,
+            Some(runfile::CODE) => true,
             // Files that were to travel with it come first of all.
             Some(kept::FOLDER | kept::UNFINISHED) => true,
             _ => false,
@@ -315,7 +313,14 @@ fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId
         );
         if ours != theirs {
             let differing = ours.lines().zip(theirs.lines()).find(|(was, is)| was != is);
-            let how = differing.map_or(String::new(), |(was, is)| format!(": there `{was}`, here `{is}`"));
+            let beside = args.file.as_deref().map_or(folder, runfile::folder_of);
+            let files = bundle::differing(folder, recorded.spec.bundle.as_ref(), beside, given.spec.bundle.as_ref());
+            let how = match (files, differing) {
+                // Hashes say nothing to a person.
+                (Some(files), Some((was, _))) if was.starts_with("bundle_hash") => format!(": {files} since"),
+                (_, Some((was, is))) => format!(": there `{was}`, here `{is}`"),
+                (_, None) => String::new(),
+            };
             let (what, leave) = what_differs(args);
             return Err(Failure::usage(format!(
                 "{what} is not the run in {}{how}; leave {leave} out to go on with the recorded one",

@@ -65,7 +65,7 @@ impl Compared {
 }
 
 pub(crate) fn verify(args: &VerifyArgs, output: Output) -> Result<Exit, Failure> {
-    let recorded = Recorded::open(&args.folder, &args.here)?;
+    let recorded = Recorded::open(&args.folder, args.here.as_deref())?;
     let wanted = recorded.sample(args.sample);
     output.note(format!("evaluating {} of {} trials again", grouped(wanted.len() as u64), grouped(recorded.trials)));
     let compared = recorded.evaluate_again(&wanted)?;
@@ -94,7 +94,7 @@ pub(crate) fn verify(args: &VerifyArgs, output: Output) -> Result<Exit, Failure>
 }
 
 pub(crate) fn replay(args: &ReplayArgs, output: Output) -> Result<Exit, Failure> {
-    let mut recorded = Recorded::open(&args.folder, &args.here)?;
+    let mut recorded = Recorded::open(&args.folder, args.here.as_deref())?;
     if args.trial >= recorded.trials {
         let most = grouped(recorded.trials);
         return Err(Failure::usage(format!("there is no trial {}; the table has {most}, from 0", args.trial)));
@@ -139,7 +139,9 @@ fn lay_out(folder: &Path, here: &Path, run_toml: &str) -> Result<Option<(Arc<Lai
 }
 
 impl Recorded {
-    fn open(folder: &Path, here: &Path) -> Result<Recorded, Failure> {
+    fn open(folder: &Path, here: Option<&Path>) -> Result<Recorded, Failure> {
+        let begun_from = runfile::begun_from(folder);
+        let here = here.or(begun_from.as_deref()).unwrap_or(Path::new("."));
         let path = folder.join("run.toml");
         let run_toml = std::fs::read_to_string(&path)
             .map_err(|error| Failure::usage(format!("failed to read {}: {error}", path.display())))?;

@@ -24,7 +24,10 @@ fn of_program(line: &str, program: &str) -> String {
 /// What `parse_packing` is told of the files.
 type Told = Result<String, PackError>;
 
-fn packed(text: &str, told: Told) -> (Result<Understood, Problems>, Vec<(Vec<String>, Option<String>)>) {
+/// What it was asked: the paths, and the hash that is written.
+type Asked = Vec<(Vec<String>, Option<String>)>;
+
+fn packed(text: &str, told: Told) -> (Result<Understood, Problems>, Asked) {
     let asked = RefCell::new(Vec::new());
     let read = |_: &str| Err("there are none".to_owned());
     let pack = |paths: &[String], written: Option<&str>| {
