@@ -74,7 +74,7 @@ class Client:
         options = [*_overrides(set), *(["--key", key] if key is not None else []), *self._access]
         if is_run_file(evaluate):
             refuse_keywords(keywords, design, batch)
-            return self._submitted(["submit", os.fspath(evaluate), *options])  # type: ignore[arg-type]
+            return self._submitted(["submit", os.fspath(evaluate), *options], of_file=True)  # type: ignore[arg-type]
         if bundle is None and not isinstance(evaluate, (str, os.PathLike)) and travel(evaluate).here is None:
             keywords["bundle"] = []
         made = write(evaluate, design=design, batch=batch, **keywords)
@@ -92,8 +92,8 @@ class Client:
         """One run: its id, its name (the newest run of that name) or `last`. Raises `RunFileError` where there is none."""
         return Run(self, self._ask(["status", run]).value)
 
-    def _submitted(self, arguments: List[str]) -> "Run":
-        answer = call(arguments, environment=surroundings(None))
+    def _submitted(self, arguments: List[str], of_file: bool = False) -> "Run":
+        answer = call(arguments, environment=surroundings(None, of_file))
         if answer.exit_code != 0:
             raise of_exit_code(answer.exit_code, answer.error)
         return Run(self, answer.value)

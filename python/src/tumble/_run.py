@@ -105,7 +105,7 @@ def run(
     if is_run_file(evaluate):
         refuse_keywords(keywords, design, batch)
         arguments = ["run", os.fspath(evaluate), "--leash", "--under", os.fspath(out), *options, *overrides]  # type: ignore[arg-type]
-        return _carry_out(arguments, None, surroundings(None), progress)
+        return _carry_out(arguments, None, surroundings(None, of_file=True), progress)
     made = write(evaluate, design=design, batch=batch, **keywords)
     folder = _begin(made, Path(out))
     code = folder / CODE
