@@ -14,6 +14,10 @@ use tumble_runfile::Override;
 ///
 /// Exit codes: 0 complete, 1 internal error, 2 usage or invalid run file, 3 finished but some trials failed, 4 stopped
 /// and can be resumed, 5 coordinator unreachable or refusing, 6 results disagree, 128+n signal n.
+///
+/// Whatever has an environment variable may also stand in a configuration file, `tumble/config.toml` in
+/// `$XDG_CONFIG_HOME` or `~/.config`, or where `TUMBLE_CONFIG` says: `workers = 4` for TUMBLE_WORKERS. A flag goes before
+/// the environment, and that before the file.
 #[derive(Debug, Parser)]
 #[command(name = "tumble", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Args {
@@ -55,6 +59,8 @@ pub(crate) enum ProgressFormat {
 pub(crate) enum Command {
     /// Run a run file on this machine: a coordinator and worker processes, progress, tables, a summary.
     Run(RunArgs),
+    /// Evaluate candidates that come on standard input, such as those of an optimiser of your own; answers on standard output.
+    Pool(PoolArgs),
     /// Check a run file without running it: every problem with its place; trials, columns and size if there is none.
     Check(CheckArgs),
     /// List the pipelines, or describe one: parameters, metrics, source.
@@ -155,6 +161,41 @@ pub(crate) struct RunArgs {
     /// How much memory strategies may need in all, as `16G`; by default what the machine or its cgroup has.
     #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]
     pub(crate) memory: Option<u64>,
+}
+
+/// Evaluate candidates that come on standard input, such as those of an optimiser of your own; answers on standard output.
+///
+/// The run file has `strategy = "given"` in [evolve], and either a pipeline with a genome or [evolve.axes] such as
+/// `load = { any = "number" }`. Each line of input is a JSON object and is answered by one line, in order; the first line of
+/// output says what the run takes, and which generation is next.
+///
+///   $ echo '{"candidates": [[0.5, 1.0], [2.0, 3.0]]}' | tumble pool run.toml
+///   {"run":"…","folder":"…","generation":0,"columns":2,…}
+///   {"generation":0,"values":[1.25,13.0],"metrics":{"value":[[1.25],[13.0]]},"outcomes":[["scored"],["scored"]],"errors":[]}
+///
+/// With axes, a candidate may be an object: {"load": 0.5, "rule": "hebb"}. Long vectors may come as
+/// {"candidates_f64": "<base64 of little-endian rows>", "columns": 1000}. A line that makes no sense is answered by {"error": …}
+/// and changes nothing. NaN and infinities are the texts "NaN", "Infinity" and "-Infinity". The end of input, or the line
+/// {"finish": true}, completes the run: its tables are written, and a summary goes to stderr.
+///
+/// What is answered survives any crash: `--resume --out DIR` goes on, and who gives the last generation again (with
+/// "generation": N in the line) is answered the same without another evaluation.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct PoolArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+
+    /// Let a coordinator and its workers evaluate, as `tumble submit` does, instead of starting some here.
+    #[arg(long, conflicts_with_all = ["out", "resume"])]
+    pub(crate) submit: bool,
+
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+
+    /// With `--submit`: the same command with the same key goes on with the same run.
+    #[arg(long, requires = "submit")]
+    pub(crate) key: Option<String>,
 }
 
 /// Give a complete run more replicates, points or generations, keeping every row that it has.

@@ -14,11 +14,19 @@ pub(crate) struct Output {
     pub(crate) quiet: bool,
     /// What goes to stderr are notices, one JSON object a line, for a program that reads along.
     pub(crate) notices: bool,
+    /// Standard output is for something else, so that results go to stderr as well.
+    pub(crate) aside: bool,
 }
 
 impl Output {
     /// The result of a command: as text, or as one JSON value.
     pub(crate) fn result(self, text: impl AsRef<str>, value: impl FnOnce() -> Value) {
+        if self.aside {
+            return match self.notices {
+                true => self.notice("result", value()),
+                false => drop(writeln!(anstream::stderr(), "{}", text.as_ref().trim_end())),
+            };
+        }
         let mut out = anstream::stdout();
         // A reader that has gone (`| head`) is no error of ours.
         let _ = if self.json {
@@ -60,7 +68,7 @@ impl Output {
             let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
             let _ = writeln!(anstream::stderr(), "{red}error{red:#}: {failure}");
         }
-        if self.json {
+        if self.json && !self.aside {
             failure_value(&failure.message, failure.exit);
         }
     }

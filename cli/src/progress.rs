@@ -78,8 +78,13 @@ impl Progress {
     }
 
     /// Clears the bar, so that what follows has the screen; tells the last notice.
-    pub(crate) fn end(self) {
-        match self.shown {
+    pub(crate) fn end(self) {}
+}
+
+/// Also when what it shows is given up in the middle.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        match std::mem::replace(&mut self.shown, Shown::Nothing) {
             Shown::Bar(bar) => bar.finish_and_clear(),
             Shown::Notices { output, thinned } => {
                 if let Some(notice) = thinned.left {

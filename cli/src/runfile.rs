@@ -87,7 +87,10 @@ pub(crate) fn read_recorded(path: &Path, overrides: &[Override], output: Output)
 fn ask(question: &Question, here: &Path, output: Output) -> Result<Asked, AskError> {
     let here = std::path::absolute(here).map_err(|error| AskError { why: error.to_string(), elsewhere: false })?;
     python::ask(question, &here, &|waited| {
-        output.note(format!("still importing the module of {} ({} s)", question.entry, waited.as_secs()));
+        let (entry, seconds) = (&question.entry, waited.as_secs());
+        output.note(format!(
+            "still importing the module of {entry} ({seconds} s); each slot of a worker imports it once, too"
+        ));
     })
 }
 

@@ -210,7 +210,7 @@ impl Blobs {
                     "a file of a bundle was damaged in the state folder, and is to be put again"
                 );
                 let _ = store.remove(file.hash);
-                Status::failed_precondition(format!("the coordinator lacks {error}"))
+                Status::failed_precondition(format!("a file is to be put again: {error}"))
             }
             LayOutError::Target { .. } => Status::internal(error.to_string()),
         })

@@ -27,7 +27,10 @@ pub(crate) const OUTBOX_BYTES_MAX: usize = 32 << 20;
 pub(crate) const SESSIONS_MAX: usize = 12_000;
 /// Requests of clients that are being answered; more are refused.
 pub(crate) const REQUESTS_MAX: usize = 256;
-/// Clients that follow a run; more are refused.
+/// What clients may give at once to runs that take their candidates from them, until it is answered, in KiB; what comes
+/// beyond that is refused.
+pub(crate) const GIVEN_KIB_MAX: u32 = 512 * 1024;
+/// Clients that follow a run, or wait for an answer to what they gave; more are refused.
 pub(crate) const WATCHES_MAX: usize = 1024;
 /// Files that a client may ask about at once: all of a bundle, and its manifest. More are refused.
 pub(crate) const BLOBS_ASKED_MAX: usize = tumble_bundle::FILES_MAX + 1;
@@ -71,6 +74,28 @@ impl Anteroom {
             _of_session: self.session.clone().acquire_owned().await.expect(open),
             _of_all: self.all.clone().acquire_many_owned(kibibytes).await.expect(open),
         }
+    }
+}
+
+/// Where what clients give is kept until it is answered.
+#[derive(Clone)]
+pub(crate) struct Store(Arc<Semaphore>);
+
+impl Store {
+    /// An empty one.
+    pub(crate) fn new() -> Store {
+        Store(Arc::new(Semaphore::new(GIVEN_KIB_MAX as usize)))
+    }
+
+    /// Room for so many bytes, or that there is none.
+    pub(crate) fn room(&self, bytes: u64) -> Result<tokio::sync::OwnedSemaphorePermit, tonic::Status> {
+        let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        self.0.clone().try_acquire_many_owned(kibibytes).map_err(|_| {
+            tonic::Status::resource_exhausted(format!(
+                "clients have given {} MiB that are not answered yet, or this is more; try again later",
+                GIVEN_KIB_MAX / 1024
+            ))
+        })
     }
 }
 
@@ -140,6 +165,17 @@ mod tests {
         assert!(looked_at_once(&mut late).await.is_none());
         drop(alone);
         late.await;
+    }
+
+    #[test]
+    fn what_is_given_takes_room_until_it_is_answered() {
+        let store = Store::new();
+        let half = || store.room(u64::from(GIVEN_KIB_MAX) * 1024 / 2);
+        let (first, second) = (half().unwrap(), half().unwrap());
+        assert_eq!(store.room(1).unwrap_err().code(), tonic::Code::ResourceExhausted);
+        drop(first);
+        assert!(store.room(1).is_ok() && store.room(u64::MAX).is_err());
+        drop(second);
     }
 
     /// Looks at a future once.

@@ -46,6 +46,17 @@ pub(crate) enum Input {
     Cancel { run: String, reply: oneshot::Sender<Answer> },
     /// A client asks to go on.
     Resume { run: String, reply: oneshot::Sender<Answer> },
+    /// A client gives the candidates of a generation.
+    Give { run: String, generation: u32, points: Arc<[f64]>, reply: oneshot::Sender<Answer> },
+    /// A client asks for the outcomes of candidates that it gave, if they are all there.
+    Answered {
+        run: RunId,
+        generation: u32,
+        points: Arc<[f64]>,
+        reply: oneshot::Sender<Result<Option<Arc<Outcomes>>, Refusal>>,
+    },
+    /// A client gives no more.
+    Finish { run: String, reply: oneshot::Sender<Answer> },
     /// A client follows a run.
     Watch { run: String, reply: oneshot::Sender<Result<watch::Receiver<RunView>, Refusal>> },
     /// A client asks for all runs.
@@ -274,6 +285,21 @@ impl Driver {
             Input::Resume { run, reply } => {
                 let request = self.wait(reply);
                 events.push_back(Event::ResumeRequested { request, run: self.find(&run) });
+            }
+            Input::Give { run, generation, points, reply } => {
+                let request = self.wait(reply);
+                events.push_back(Event::Given { request, run: self.find(&run), generation, points });
+            }
+            Input::Finish { run, reply } => {
+                let request = self.wait(reply);
+                events.push_back(Event::FinishRequested { request, run: self.find(&run) });
+            }
+            Input::Answered { run, generation, points, reply } => {
+                let answer = match self.core.runs().get(&run) {
+                    None => Err(Refusal::UnknownRun(run)),
+                    Some(run) => run.answer_to(generation, &points),
+                };
+                let _ = reply.send(answer);
             }
             Input::Watch { run, reply } => {
                 let run = self.find(&run);

@@ -62,6 +62,9 @@ pub fn check(was: &Understood, is: &Understood) -> Result<(), ExtendError> {
              begin another run",
         );
     }
+    if old.plan.is_given() {
+        return refused("a run whose candidates a client gave cannot be extended; give them to another run");
+    }
     if old.replicates != new.replicates && matches!(old.plan, Plan::Evolve(_)) {
         return refused(
             "an evolution cannot be given other `replicates`: every candidate's fitness would be another, and with it \

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod driver;
 pub mod extend;
 pub mod folder;
+mod giving;
 pub mod journal;
 mod outbox;
 pub mod outlet;

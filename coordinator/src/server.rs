@@ -16,7 +16,7 @@ use tumble_proto::{DESCRIPTORS, MESSAGE_BYTES_MAX};
 
 use crate::blobs::{Blobs, BlobsService};
 use crate::bounds::{
-    CONNECTION_WINDOW, GETS_MAX, PUTS_MAX, QUEUE_KIB_MAX, QUEUE_MAX, REQUESTS_MAX, SESSIONS_MAX, STREAM_WINDOW,
+    CONNECTION_WINDOW, GETS_MAX, PUTS_MAX, QUEUE_KIB_MAX, QUEUE_MAX, REQUESTS_MAX, SESSIONS_MAX, STREAM_WINDOW, Store,
     WATCHES_MAX,
 };
 use crate::driver::{DriveError, Driver, Input};
@@ -247,7 +247,8 @@ async fn serve(
     let files =
         BlobsService { blobs: blobs.clone(), inputs: inputs.clone(), puts: bounded(PUTS_MAX), gets: bounded(GETS_MAX) };
     let files = BlobsServer::new(files).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let runs = RunsService { inputs, folders, blobs, requests: bounded(REQUESTS_MAX), watches: bounded(WATCHES_MAX) };
+    let (requests, watches) = (bounded(REQUESTS_MAX), bounded(WATCHES_MAX));
+    let runs = RunsService { inputs, folders, blobs, requests, watches, given: Store::new() };
     let runs = RunsServer::new(runs).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)

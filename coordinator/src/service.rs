@@ -18,9 +18,10 @@ use tumble_proto::access::SECRET_METADATA;
 use tumble_proto::{WireError, describe, outcomes, v1};
 
 use crate::blobs::Blobs;
-use crate::bounds::{Anteroom, Patter};
+use crate::bounds::{Anteroom, Patter, Store};
 use crate::driver::{Answer, Input, prepare_folder};
 use crate::folder::Folders;
+use crate::giving::{self, AnswerStream};
 use crate::outbox::{Outbox, outbox};
 use crate::wire;
 
@@ -241,6 +242,8 @@ pub(crate) struct RunsService {
     pub(crate) requests: Arc<Semaphore>,
     /// Who may follow a run.
     pub(crate) watches: Arc<Semaphore>,
+    /// What clients have given.
+    pub(crate) given: Store,
 }
 
 impl RunsService {
@@ -265,7 +268,7 @@ fn refused(refusal: Refusal) -> Status {
     let message = refusal.to_string();
     match refusal {
         Refusal::UnknownRun(_) => Status::not_found(message),
-        Refusal::Ended(_) => Status::failed_precondition(message),
+        Refusal::Ended(_) | Refusal::Given(_) => Status::failed_precondition(message),
         Refusal::TooManyRuns(_) | Refusal::TooLarge(_) => Status::resource_exhausted(message),
     }
 }
@@ -366,5 +369,35 @@ impl v1::runs_server::Runs for RunsService {
     async fn resume(&self, request: Request<v1::RunRequest>) -> Result<Response<v1::RunView>, Status> {
         let run = request.into_inner().run;
         self.ask_view(|reply| Input::Resume { run, reply }).await
+    }
+
+    type GiveStream = AnswerStream;
+
+    async fn give(&self, request: Request<Streaming<v1::GivenPiece>>) -> Result<Response<AnswerStream>, Status> {
+        let _one_of_them = admitted(&self.watches, "clients that wait for answers")?;
+        let given = giving::read(&mut request.into_inner(), &self.given).await?;
+        let (generation, points) = (given.generation, given.points.clone());
+        let run = given.run.clone();
+        let view = self.ask(|reply| Input::Give { run, generation, points, reply }).await?.map_err(refused)?;
+        // By its id from here on: `last` and a name may come to mean another run meanwhile.
+        let run = view.run;
+        let watch = run.to_string();
+        let mut watching = self.ask(|reply| Input::Watch { run: watch, reply }).await?.map_err(refused)?;
+        loop {
+            let is_time = giving::may_be_answered(&watching.borrow_and_update(), generation);
+            if is_time {
+                let (run, points) = (run.clone(), given.points.clone());
+                let answer = self.ask(|reply| Input::Answered { run, generation, points, reply }).await?;
+                if let Some(outcomes) = answer.map_err(refused)? {
+                    return Ok(Response::new(giving::answer(&outcomes)));
+                }
+            }
+            watching.changed().await.map_err(gone)?;
+        }
+    }
+
+    async fn finish(&self, request: Request<v1::RunRequest>) -> Result<Response<v1::RunView>, Status> {
+        let run = request.into_inner().run;
+        self.ask_view(|reply| Input::Finish { run, reply }).await
     }
 }

@@ -92,6 +92,7 @@ fn checkpoint(done: Vec<TrialRange>, parts: u64) -> Record {
         disagreements: 1,
         differing: Vec::new(),
         resyncs: 1,
+        answer: None,
     }))
 }
 

@@ -8,6 +8,8 @@ use crate::spec::{Plan, RunSpec, Sweep, TrialSeeds};
 pub const PART_ROWS_MIN: u64 = 4 * 1024;
 /// The most rows of a part.
 pub const PART_ROWS_MAX: u64 = 1024 * 1024;
+/// The rows of a part of a run whose candidates are given: how many there will be, only who gives them knows.
+pub const PART_ROWS_GIVEN: u64 = 16 * 1024;
 /// About how many parts a run has, between those bounds.
 pub const PARTS_AIM: u64 = 64;
 
@@ -78,7 +80,10 @@ impl Layout {
         let (replicates, seed) = (spec.replicates, spec.seed);
         let mut layout = Layout { generations, candidates, replicates, seed, trial_seeds, budget, part_rows: 0, eras };
         // Set here, before any era is learned: parts are cut where the run file alone says.
-        layout.part_rows = layout.trials_expected().div_ceil(PARTS_AIM).clamp(PART_ROWS_MIN, PART_ROWS_MAX);
+        layout.part_rows = match spec.plan.is_given() {
+            true => PART_ROWS_GIVEN,
+            false => layout.trials_expected().div_ceil(PARTS_AIM).clamp(PART_ROWS_MIN, PART_ROWS_MAX),
+        };
         layout
     }
 

@@ -114,6 +114,30 @@ impl Outcomes {
         }
     }
 
+    /// The outcomes of consecutive trials, from those of consecutive pieces of them, all with the same metrics.
+    pub fn joined<'a>(pieces: impl IntoIterator<Item = &'a Outcomes>) -> Outcomes {
+        let pieces: Vec<&Outcomes> = pieces.into_iter().collect();
+        let trials = pieces.iter().map(|piece| piece.trials).sum();
+        let metrics = pieces.first().map_or(0, |piece| piece.metrics);
+        let column = |piece: &'a Outcomes, metric: usize| {
+            let length = piece.trials as usize;
+            &piece.values[metric * length..(metric + 1) * length]
+        };
+        let values =
+            (0..metrics as usize).flat_map(|metric| pieces.iter().flat_map(move |piece| column(piece, metric)));
+        let values = values.copied().collect();
+        let all_scored = pieces.iter().all(|piece| piece.statuses.is_empty());
+        let statuses = pieces.iter().flat_map(|piece| (0..piece.trials as usize).map(|trial| piece.status(trial)));
+        let statuses = if all_scored { Vec::new() } else { statuses.collect() };
+        let (mut errors, mut before) = (Vec::new(), 0);
+        for piece in pieces {
+            errors
+                .extend(piece.errors.iter().map(|error| TrialError { offset: before + error.offset, ..error.clone() }));
+            before += piece.trials;
+        }
+        Outcomes { trials, metrics, statuses, values, errors }
+    }
+
     /// The same outcomes without the first `columns` of their metrics.
     ///
     /// # Panics

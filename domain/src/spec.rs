@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::code::{Bundle, Code};
 use crate::describe::Objective;
 use crate::seed::Seed;
-use crate::value::Value;
+use crate::value::{Kind, Value};
 
 /// What a user submits, validated. The run-file room makes it from TOML and writes it back as canonical TOML.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +76,11 @@ impl Plan {
         }
     }
 
+    /// Whether the candidates of each generation are given by a client; see [`GIVEN`].
+    pub fn is_given(&self) -> bool {
+        matches!(self, Plan::Evolve(evolve) if evolve.is_given())
+    }
+
     /// The axes that an evolution searches and its table records. An evolution inside a trial records none of its own.
     pub fn evolved_axes(&self) -> &[Axis] {
         match self {
@@ -87,6 +92,10 @@ impl Plan {
 
 /// The column that tells which point of its design a trial of a rung is of.
 pub const CANDIDATE: &str = "candidate";
+
+/// The strategy that proposes nothing: a client gives the candidates of each generation as they are, and is answered with
+/// their outcomes.
+pub const GIVEN: &str = "given";
 
 /// The `[evolve]` section.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +117,13 @@ pub struct Evolve {
     pub stop: StopRule,
     /// What is searched, one coordinate for each axis; empty for the pipeline's genome.
     pub axes: Vec<Axis>,
+}
+
+impl Evolve {
+    /// Whether a client gives the candidates.
+    pub fn is_given(&self) -> bool {
+        self.strategy == GIVEN
+    }
 }
 
 /// The first centre of an evolution.
@@ -272,15 +288,19 @@ pub enum AxisValues {
         /// The last value.
         to: i64,
     },
+    /// Whatever is given, of this kind: real numbers or whole ones. Only where candidates are [`GIVEN`].
+    Any(Kind),
 }
 
 impl AxisValues {
-    /// How many values there are; `None` for an interval without points, which only a sampling design takes.
+    /// How many values there are; `None` for an interval without points, which only a sampling design takes, and for
+    /// whatever is given.
     pub fn len(&self) -> Option<u64> {
         match self {
             AxisValues::List(values) => Some(values.len() as u64),
             AxisValues::Linear { points, .. } | AxisValues::Log { points, .. } => *points,
             AxisValues::Integers { from, to } => Some(to.abs_diff(*from).saturating_add(1)),
+            AxisValues::Any(_) => None,
         }
     }
 

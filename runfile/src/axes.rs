@@ -7,7 +7,7 @@ use tumble_search::strategies::POPULATION_MAX;
 use crate::conditions;
 use crate::problem::{At, Notes};
 use crate::settings::checked;
-use crate::tree::{Item, Node, Table};
+use crate::tree::{Entry, Item, Node, Table};
 use crate::typed::TypedAxis;
 use crate::wording::{instead_of, number_list};
 
@@ -24,6 +24,8 @@ pub(crate) struct Sweepable<'a> {
     /// Whether the design samples, so that an interval needs no `points` of its own; `None` for a design that is not
     /// known, which may do either.
     pub(crate) samples: Option<bool>,
+    /// Whether a client gives the values.
+    pub(crate) given: bool,
 }
 
 /// What an axis sets, and what may stand there.
@@ -34,6 +36,12 @@ pub(crate) struct Target {
 
 /// The forms of an axis that is a section.
 const FORMS: [&str; 4] = ["linear", "log", "integers", "values"];
+
+/// Those of an axis whose values a client gives.
+const FORMS_GIVEN: [&str; 2] = [ANY, "values"];
+
+/// The form of an axis that has whatever is given.
+const ANY: &str = "any";
 
 /// What stands beside the form.
 const BESIDE: [&str; 2] = ["points", "when"];
@@ -164,13 +172,13 @@ impl Sweepable<'_> {
         notes: &mut Notes<'_>,
     ) -> Option<AxisValues> {
         let (name, path) = (&axis.name, axis.path());
-        let mut forms = table.entries.iter().filter(|e| FORMS.contains(&e.name.as_str()));
+        let is_form = |name: &str| FORMS.contains(&name) || name == ANY;
+        let mut forms = table.entries.iter().filter(|e| is_form(&e.name));
         let (form, second) = (forms.next(), forms.next());
-        if let Some(stranger) =
-            table.entries.iter().find(|e| ![&BESIDE[..], &FORMS].concat().contains(&e.name.as_str()))
-        {
+        if let Some(stranger) = table.entries.iter().find(|e| !is_form(&e.name) && !BESIDE.contains(&e.name.as_str())) {
             let (what, known) = match form {
                 Some(_) => ("key", &BESIDE[..]),
+                None if self.given => ("axis form", &FORMS_GIVEN[..]),
                 None => ("axis form", &FORMS[..]),
             };
             let message = format!("unknown {what} `{}` in axis `{name}`", stranger.name);
@@ -184,7 +192,11 @@ impl Sweepable<'_> {
         }
         let Some(form) = form else {
             let message = format!("axis `{name}` has no points");
-            notes.report(&axis.node.at, &path, message, "write a list, or `{ linear = [0.0, 1.0], points = 5 }`");
+            let fix = match self.given {
+                true => "write `{ any = \"number\" }`, or a list of words",
+                false => "write a list, or `{ linear = [0.0, 1.0], points = 5 }`",
+            };
+            notes.report(&axis.node.at, &path, message, fix);
             return None;
         };
         if let Some(second) = second {
@@ -202,6 +214,9 @@ impl Sweepable<'_> {
                 Item::List(items) => list(axis, items, parameter, notes).map(AxisValues::List),
                 _ => checked(&form.node, parameter, &path, notes).map(|value| AxisValues::List(vec![value])),
             };
+        }
+        if form.name == ANY || self.given {
+            return self.any(axis, table, form, parameter, notes);
         }
         let is_integers = form.name == "integers";
         let fits = match parameter.kind {
@@ -274,6 +289,54 @@ impl Sweepable<'_> {
             "log" => AxisValues::Log { from, to, points },
             _ => AxisValues::Linear { from, to, points },
         })
+    }
+}
+
+impl Sweepable<'_> {
+    /// An axis of whatever a client gives; or an interval, of which one that gives values knows nothing.
+    fn any(
+        &self,
+        axis: &TypedAxis<'_>,
+        table: &Table,
+        form: &Entry,
+        parameter: &Parameter,
+        notes: &mut Notes<'_>,
+    ) -> Option<AxisValues> {
+        let (name, path) = (&axis.name, axis.path());
+        let kinds = [Kind::Float, Kind::Integer];
+        if !self.given {
+            let message = format!("axis `{name}` has whatever is given, and nobody gives it anything");
+            let fix = "write what it runs over, or `strategy = \"given\"` in [evolve]";
+            notes.report(&form.at, &path, message, fix);
+            return None;
+        }
+        let wanted = parameter.kind.name();
+        let own = if kinds.contains(&parameter.kind) {
+            format!("write `{{ any = \"{wanted}\" }}`")
+        } else {
+            "write a list of all that it may be".to_owned()
+        };
+        if form.name != ANY {
+            let message = format!("axis `{name}` has an interval, but a client gives its values as they are");
+            notes.report(&form.at, &path, message, own);
+            return None;
+        }
+        if let Some(beside) = table.entries.iter().find(|entry| BESIDE.contains(&entry.name.as_str())) {
+            let message = format!("`{}` does not go with `any` in axis `{name}`", beside.name);
+            notes.report(&beside.at, &format!("{path}.{}", beside.name), message, "remove it");
+            return None;
+        }
+        let found = match &form.node.item {
+            Item::Text(word) => word.as_str(),
+            item => item.kind_name(),
+        };
+        if !kinds.contains(&parameter.kind) || found != wanted {
+            let message =
+                format!("axis `{name}` takes {}, which `any = {found:?}` does not give", plural(parameter.kind));
+            notes.report(&form.node.at, &path, message, own);
+            return None;
+        }
+        Some(AxisValues::Any(parameter.kind))
     }
 }
 

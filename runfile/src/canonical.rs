@@ -135,7 +135,7 @@ fn evolve_section(evolve: &Evolve, axes: &[Axis], out: &mut Text) {
         }
     }
     match &evolve.start {
-        _ if is_axis(&AxisTarget::Start) => {}
+        _ if is_axis(&AxisTarget::Start) || evolve.is_given() => {}
         Start::Middle => out.comment("start", "the middle of the bounds, or 0 where there are none"),
         Start::Everywhere(x) => out.key("start", Value::Float(*x)),
         Start::At(numbers) => out.key("start", number_list(numbers)),
@@ -194,6 +194,7 @@ fn axes_section(name: &str, axes: &[Axis], conditions: &[Condition], out: &mut T
             AxisValues::Linear { from, to, points } => out.key(&axis.name, interval("linear", *from, *to, points)),
             AxisValues::Log { from, to, points } => out.key(&axis.name, interval("log", *from, *to, points)),
             AxisValues::Integers { from, to } => out.key(&axis.name, format!("{{ integers = [{from}, {to}]{when} }}")),
+            AxisValues::Any(kind) => out.key(&axis.name, format!("{{ any = {} }}", Value::text(kind.name()))),
         }
     }
 }

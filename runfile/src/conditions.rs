@@ -166,6 +166,6 @@ fn instead_of_value(values: &AxisValues, value: &Value) -> String {
             }
         },
         AxisValues::Integers { from, to } => format!("it runs from {from} to {to}"),
-        AxisValues::Linear { .. } | AxisValues::Log { .. } => "list its values".to_owned(),
+        AxisValues::Linear { .. } | AxisValues::Log { .. } | AxisValues::Any(_) => "list its values".to_owned(),
     }
 }

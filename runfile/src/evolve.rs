@@ -1,8 +1,8 @@
 //! The `[evolve]` section: which strategies run, with which settings, and whether they can be built at all.
 
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Condition, Evolve, Extent, GenomeLength, Kind, PipelineDescription, Seed, Start,
-    StopRule, TrialSeeds, Value,
+    Axis, AxisTarget, AxisValues, Condition, Evolve, Extent, GIVEN, GenomeLength, Kind, PipelineDescription, Seed,
+    Start, StopRule, TrialSeeds, Value,
 };
 use tumble_search::proposal::DIMENSION_MAX;
 use tumble_search::{Grain, GrainKind, Problem, StrategyDescription, StrategyError, strategies};
@@ -25,6 +25,13 @@ pub(crate) struct Strategies {
     pub(crate) complete: bool,
 }
 
+impl Strategies {
+    /// Whether a client gives the candidates.
+    pub(crate) fn are_given(&self) -> bool {
+        self.chosen.iter().any(|strategy| strategy.name == GIVEN)
+    }
+}
+
 /// The section once everything but its axes is understood.
 pub(crate) struct Meant {
     pub(crate) evolve: Evolve,
@@ -44,7 +51,7 @@ pub(crate) fn strategies_of(
     let names: Vec<&str> = all.iter().map(|s| s.name).collect();
     let mut found = Strategies { chosen: Vec::new(), is_axis: axis.is_some(), complete: true };
     match (&section.value.strategy, axis) {
-        (Given::Written(written), _) => match all.iter().find(|s| s.name == written.value) {
+        (Given::Written(written), _) => match strategies::describe(&written.value) {
             Some(strategy) => found.chosen.push(strategy),
             None => {
                 let message = format!("unknown strategy `{}`", written.value);
@@ -108,7 +115,10 @@ pub(crate) fn meant(
     let evolve = Evolve {
         strategy: found.chosen.first().map_or_else(String::new, |s| s.name.to_owned()),
         population: typed.population.value().copied(),
-        generations: typed.generations.value().copied().unwrap_or(GENERATIONS_DEFAULT),
+        generations: typed.generations.value().copied().unwrap_or(match found.are_given() {
+            true => GENERATIONS_GIVEN,
+            false => GENERATIONS_DEFAULT,
+        }),
         settings,
         start,
         trial_seeds,
@@ -123,6 +133,9 @@ pub(crate) fn meant(
 
 /// What holds when `generations` is absent.
 const GENERATIONS_DEFAULT: u32 = 1000;
+
+/// The same where a client gives candidates, who knows when it has enough.
+const GENERATIONS_GIVEN: u32 = 1_000_000;
 
 /// The settings that hold: those written, and with a single strategy every concrete default beside them. Along an axis
 /// of strategies each has its own defaults, so there only what is written is kept.
@@ -229,7 +242,7 @@ fn lengths(
         None => config[index].iter().filter_map(Value::as_i64).collect(),
         Some(AxisValues::List(values)) => values.iter().filter_map(Value::as_i64).collect(),
         Some(AxisValues::Integers { from, to }) => vec![*from, *to],
-        Some(AxisValues::Linear { .. } | AxisValues::Log { .. }) => Vec::new(),
+        Some(AxisValues::Linear { .. } | AxisValues::Log { .. } | AxisValues::Any(_)) => Vec::new(),
     };
     // Where the axis is not there, the default holds.
     if conditions.iter().any(|condition| Some(condition.axis) == position) {
@@ -290,6 +303,14 @@ pub(crate) fn check_start(
     }
 }
 
+/// What a client gives begins nowhere.
+pub(crate) fn check_no_start(start: &Given<TypedStart>, notes: &mut Notes<'_>) {
+    if let Some(written) = start.written() {
+        let message = "`start` has no meaning with `given`: a client gives all candidates";
+        notes.report(&written.at, "evolve.start", message, "remove it");
+    }
+}
+
 /// The longest candidate, and the most numbers of a population, that are built only to see whether they can be: a check
 /// of a run file stays small, however large the run.
 const BUILD_DIMENSION_MAX: u32 = 1 << 20;
@@ -310,6 +331,14 @@ pub(crate) fn check_builds(
     (dimension, bounds): (u32, Option<(f64, f64)>),
     notes: &mut Notes<'_>,
 ) {
+    if let (true, Some(strategy)) = (found.are_given(), found.chosen.first()) {
+        // Nothing is drawn, so nothing is built: what counts is how much may be given at once.
+        let population = u64::from(meant.evolve.population.unwrap_or(1));
+        if let Err(why) = strategies::check_given_size(population, dimension as usize) {
+            report_build(meant, strategy, &[], &StrategyError::Setting(why), notes);
+        }
+        return;
+    }
     // The start was checked before, and its length may be another than the dimension built here.
     let dimension = dimension.min(BUILD_DIMENSION_MAX) as usize;
     let grains: Vec<Grain> = evolved.iter().map(|(axis, _)| Grain::of(&axis.values)).collect();
@@ -412,6 +441,7 @@ fn samples(values: &AxisValues) -> Vec<Value> {
             vec![Value::Float(*from), Value::Float(*to)]
         }
         AxisValues::Integers { from, to } => vec![Value::Integer(*from), Value::Integer(*to)],
+        AxisValues::Any(_) => Vec::new(),
     }
 }
 

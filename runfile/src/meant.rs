@@ -1,8 +1,8 @@
 //! What the run file means: names looked up, defaults filled in, sections held against each other.
 
 use tumble_domain::{
-    Axis, AxisTarget, AxisValues, Condition, Direction, Evolve, Limits, Objective, OnFailure, PipelineDescription,
-    Plan, RunSpec, Seed, Sweep, Value,
+    Axis, AxisTarget, AxisValues, Condition, Direction, Evolve, Kind, Limits, Objective, OnFailure,
+    PipelineDescription, Plan, RunSpec, Seed, Sweep, Value,
 };
 use tumble_search::space::BOUNDS;
 use tumble_search::{Space, SpaceError, StrategyDescription, strategies};
@@ -53,7 +53,12 @@ pub(crate) fn understand(
     let found = typed.evolve.written().map(|section| evolve::strategies_of(section, strategy_axis, all, notes));
     let (axes, conditions) = axes(typed, typed_axes, pipeline, found.as_ref(), all, notes);
     let typed_evolved = typed.evolve.value().and_then(|e| e.axes.value()).map_or(&[][..], |axes| &axes[..]);
-    let evolved = evolved_axes(typed, typed_evolved, pipeline, &axes, notes);
+    let given = found.as_ref().is_some_and(Strategies::are_given);
+    if let (true, Some(section)) = (given, typed.sweep.written()) {
+        let message = "an evolution of a sweep runs inside a trial, where nobody gives it candidates";
+        notes.report(&section.at, "sweep", message, "remove [sweep], or take a strategy that proposes candidates");
+    }
+    let evolved = evolved_axes(typed, typed_evolved, pipeline, (&axes, given), notes);
     check_columns(typed, pipeline, objective.as_ref(), &axes, &evolved, notes);
     let plain_axes: Vec<Axis> = axes.iter().map(|(axis, _)| axis.clone()).collect();
     let all_axes: Vec<(Axis, At)> = axes.iter().chain(&evolved).cloned().collect();
@@ -83,7 +88,11 @@ pub(crate) fn understand(
     };
     if let (Some((section, found, meant)), Some((dimensions, bounds))) = (&mut meant, searched) {
         meant.evolve.axes = evolved.iter().map(|(axis, _)| axis.clone()).collect();
-        evolve::check_start(&section.value.start, dimensions, bounds, notes);
+        if given {
+            evolve::check_no_start(&section.value.start, notes);
+        } else {
+            evolve::check_start(&section.value.start, dimensions, bounds, notes);
+        }
         let length_is_right = evolve::check_dimensions(dimensions, pipeline, &section.at, notes);
         if length_is_right && found.complete {
             if typed.sweep.is_absent() && section.value.population.is_absent() {
@@ -270,6 +279,7 @@ fn axes(
         strategies_known: found.is_some_and(|f| f.complete),
         strategy_names: &strategy_names,
         samples: design.and_then(|name| sweep::samples(name)),
+        given: false,
     };
     let mut axes: Vec<(Axis, At)> = Vec::new();
     let (mut parameters, mut conditions) = (Vec::new(), Vec::new());
@@ -304,7 +314,7 @@ fn evolved_axes(
     typed: &Typed<'_>,
     typed_axes: &[TypedAxis<'_>],
     pipeline: Option<&PipelineDescription>,
-    swept: &[(Axis, At)],
+    (swept, given): (&[(Axis, At)], bool),
     notes: &mut Notes<'_>,
 ) -> Vec<(Axis, At)> {
     let section = typed.evolve.value().and_then(|e| e.axes.written());
@@ -312,8 +322,14 @@ fn evolved_axes(
         let fix = "add an entry for each setting to search, such as `noise = { linear = [0.0, 0.5] }`, or remove it";
         notes.report(&section.at, "evolve.axes", "[evolve.axes] has no axes", fix);
     }
-    let sweepable =
-        Sweepable { pipeline, strategies: None, strategy_names: &[], strategies_known: true, samples: Some(true) };
+    let sweepable = Sweepable {
+        pipeline,
+        strategies: None,
+        strategy_names: &[],
+        strategies_known: true,
+        samples: Some(true),
+        given,
+    };
     let mut axes: Vec<(Axis, At)> = Vec::new();
     for typed_axis in typed_axes {
         let (name, path) = (&typed_axis.name, typed_axis.path());
@@ -447,6 +463,7 @@ fn first_of(values: &AxisValues) -> Option<Value> {
         AxisValues::List(values) => values.first().cloned(),
         AxisValues::Linear { from, .. } | AxisValues::Log { from, .. } => Some(Value::Float(*from)),
         AxisValues::Integers { from, .. } => Some(Value::Integer(*from)),
+        AxisValues::Any(kind) => Some(if *kind == Kind::Integer { Value::Integer(0) } else { Value::Float(0.0) }),
     }
 }
 

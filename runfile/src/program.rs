@@ -101,6 +101,9 @@ pub(crate) fn of(typed: &Typed<'_>, notes: &mut Notes<'_>) -> Option<Own> {
     let known: Option<Vec<&str>> =
         parameters.as_ref().map(|all| all.iter().map(|p| p.name.as_str()).chain(PLACES).collect());
     let program = program(&section.value, &section.at, metrics.clone(), known.as_deref(), notes);
+    if let (Some(program), Some(parameters)) = (&program, &parameters) {
+        warn_of_shell(&program.command, parameters, notes);
+    }
     let description = parameters.zip(metrics).and_then(|(parameters, metrics)| {
         let open = open_pipelines().into_iter().find(|p| p.name == PROGRAM)?;
         Some(PipelineDescription {
@@ -224,6 +227,7 @@ pub(crate) fn kind_of_axis(node: &Node) -> Kind {
         Item::Table(form) => match form.get("values") {
             Some(values) => kind_of_axis(&values.node),
             None if form.get("integers").is_some() => Kind::Integer,
+            None if form.get("any").is_some_and(|any| any.node.item == Item::Text("integer".into())) => Kind::Integer,
             None => Kind::Float,
         },
         _ => kind_of(node).unwrap_or(Kind::Float),
@@ -413,6 +417,33 @@ fn command(section: &TypedProgram<'_>, at: &At, known: Option<&[&str]>, notes: &
         return None;
     }
     is_right.then(|| written.value.iter().map(|word| word.value.clone()).collect())
+}
+
+/// Programs that read a command line of their own behind `-c`.
+const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ash", "zsh", "ksh"];
+
+/// What stands in the text of a shell is read by the shell: a quote or a space in a setting then does something else, and a `$(…)` is
+/// carried out. Numbers are harmless.
+fn warn_of_shell(command: &[String], parameters: &[Parameter], notes: &mut Notes<'_>) {
+    let Some((program, words)) = command.split_first() else { return };
+    let is_shell = program.rsplit('/').next().is_some_and(|name| SHELLS.contains(&name));
+    let is_flag = |word: &String| word.starts_with('-') && !word.starts_with("--") && word.ends_with('c');
+    let script = words.iter().position(is_flag).and_then(|at| words.get(at + 1)).filter(|_| is_shell);
+    let Some(Ok(template)) = script.map(|script| Template::parse(script)) else { return };
+    let is_text = |name: &str| parameters.iter().any(|p| p.name == name && p.kind == Kind::Text);
+    let mut told: Vec<&str> = Vec::new();
+    for name in template.names().filter(|name| *name == HERE || is_text(name)) {
+        if told.contains(&name) {
+            continue;
+        }
+        told.push(name);
+        let setting = if name == HERE { "" } else { "SETTING_" };
+        let variable = format!("TUMBLE_{setting}{}", name.to_ascii_uppercase());
+        notes.warnings.push(format!(
+            "the shell of `command` reads what `{{{name}}}` stands for as a part of its own text, and takes it apart at \
+             quotes, spaces and `$`: write \"${variable}\" there instead, with the quotes"
+        ));
+    }
 }
 
 /// Whether a text is a template whose names are known; with `None` any name will do, for those that there are have problems.

@@ -1,6 +1,6 @@
 //! How large a run will be, known before anything runs: what `tumble check` prints.
 
-use tumble_domain::{Axis, AxisValues, Layout, RunSpec, StoppingRule, Value};
+use tumble_domain::{Axis, AxisValues, Kind, Layout, RunSpec, StoppingRule, Value};
 use tumble_search::Design;
 
 use crate::Understood;
@@ -199,5 +199,7 @@ fn axis_column(axis: &Axis) -> (ColumnKind, f64) {
             // A few values come from a dictionary; values drawn between two ends are all unlike.
             (ColumnKind::F64, if points.is_some() { 0.5 } else { 8.0 })
         }
+        AxisValues::Any(Kind::Integer) => (ColumnKind::I64, 8.0),
+        AxisValues::Any(_) => (ColumnKind::F64, 8.0),
     }
 }

@@ -77,6 +77,18 @@ pub(crate) struct Group {
     pub(crate) sigma: f64,
 }
 
+/// The candidates of a generation as they are given, by rows of `dimension` numbers.
+pub fn given(generation: u32, dimension: usize, points: &[f64]) -> Proposal {
+    Proposal {
+        // Nothing is drawn.
+        seed: Seed(0),
+        generation,
+        candidates: (points.len() / dimension) as u32,
+        bounds: None,
+        law: Law::Explicit { dimension, points: points.to_vec() },
+    }
+}
+
 impl Proposal {
     /// How many candidates there are.
     pub fn candidates(&self) -> u32 {

@@ -1,16 +1,21 @@
 //! The space of `[evolve.axes]`: from the coordinates that a strategy searches to the values that a trial is given.
 //!
-//! Each axis is one coordinate from 0 to 1: a logarithmic axis on its logarithm, a list or whole numbers in equal cells.
+//! Each axis is one coordinate from 0 to 1: a logarithmic axis on its logarithm, a list or whole numbers in equal cells. An axis
+//! of what a client gives is the value itself.
 //! This is the one place where a coordinate becomes a value; workers, tables and `tumble verify` all ask here.
 
-use tumble_domain::{Axis, AxisTarget, AxisValues, PipelineDescription, Value};
+use tumble_domain::nearest::nearest;
+use tumble_domain::{Axis, AxisTarget, AxisValues, Kind, PipelineDescription, Value};
 
 use crate::designs::DesignError;
-use crate::designs::axis::{Scale, log};
-use crate::grain::{CELLS_MAX, Grain, cell};
+use crate::designs::axis::{Scale, any, log};
+use crate::grain::{CELLS_MAX, Grain, cell, middle};
 
-/// The bounds of every coordinate.
+/// The bounds of every coordinate, but for those of what a client gives.
 pub const BOUNDS: (f64, f64) = (0.0, 1.0);
+
+/// Whole numbers are given up to this, beyond which a double does not tell them apart.
+const INTEGER_MAX: u64 = 1 << 53;
 
 /// Axes that were checked.
 #[derive(Clone, Debug)]
@@ -85,6 +90,7 @@ impl Space {
         let Coordinate { scale, grain, .. } = &self.axes[axis];
         match (scale, grain.cells()) {
             (_, Some(cells)) => scale.step(u64::from(cell(x, cells))),
+            (Scale::Any(kind), None) => any(*kind, x),
             (Scale::Linear { from, .. } | Scale::Log { from, .. }, None) if x <= 0.0 => Value::Float(*from),
             (Scale::Linear { to, .. } | Scale::Log { to, .. }, None) if x >= 1.0 => Value::Float(*to),
             (Scale::Linear { from, to, .. }, None) => Value::Float((from + (to - from) * x).clamp(*from, *to)),
@@ -92,6 +98,67 @@ impl Space {
             // Every other scale has steps.
             (_, None) => scale.step(0),
         }
+    }
+
+    /// Where a candidate stands at which an axis has this value: [`Space::value`] gives it back. Or why it is no value of the
+    /// axis.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    pub fn coordinate(&self, axis: usize, value: &Value) -> Result<f64, String> {
+        let Coordinate { name, scale, grain, .. } = &self.axes[axis];
+        let x = match (scale, value, grain.cells()) {
+            (Scale::Any(Kind::Integer), Value::Integer(i), _) if i.unsigned_abs() <= INTEGER_MAX => Some(*i as f64),
+            (Scale::Any(Kind::Integer), Value::Integer(i), _) => {
+                return Err(format!("`{name}` is {i}, and whole numbers are given up to 2^53"));
+            }
+            (Scale::Any(Kind::Float), _, _) => value.as_f64(),
+            (Scale::Values(values), _, Some(cells)) => {
+                let same = |known: &Value| match (known.as_f64(), value.as_f64()) {
+                    (Some(known), Some(x)) => known == x,
+                    _ => known == value,
+                };
+                let at = values.iter().position(same);
+                if at.is_none() {
+                    let words: Vec<String> = values.iter().map(Value::to_string).collect();
+                    let hint = value.as_text().and_then(|word| nearest(word, values.iter().filter_map(Value::as_text)));
+                    let hint = hint.map_or(String::new(), |meant| format!(": did you mean \"{meant}\"?"));
+                    return Err(format!("`{name}` is {value}, but it is one of {}{hint}", words.join(", ")));
+                }
+                at.map(|at| middle(at as u32, cells))
+            }
+            _ => None,
+        };
+        x.ok_or_else(|| format!("`{name}` is {value}, which is no {}", self.kind(axis)))
+    }
+
+    /// What an axis takes, in a word.
+    fn kind(&self, axis: usize) -> &'static str {
+        match &self.axes[axis].scale {
+            Scale::Any(kind) => kind.name(),
+            scale => scale.step(0).kind_name(),
+        }
+    }
+
+    /// Why a candidate that a client gives cannot be evaluated, if it cannot: a whole number that is none, or a value outside
+    /// the bounds of its parameter.
+    pub fn refusal(&self, point: &[f64], pipeline: &PipelineDescription) -> Option<String> {
+        self.axes.iter().zip(point).enumerate().find_map(|(i, (axis, x))| {
+            let Coordinate { name, target, scale, .. } = axis;
+            if matches!(scale, Scale::Any(Kind::Integer)) && (x.fract() != 0.0 || x.abs() > INTEGER_MAX as f64) {
+                return Some(format!("`{name}` is {x:?}, but it takes whole numbers up to 2^53"));
+            }
+            let AxisTarget::Parameter(index) = target else { return None };
+            let (low, high) = pipeline.parameters[*index].bounds?;
+            let value = self.value(i, *x).as_f64()?;
+            (!(low <= value && value <= high))
+                .then(|| format!("`{name}` is {value:?}, outside its bounds [{low:?}, {high:?}]"))
+        })
+    }
+
+    /// The names of the axes.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.axes.iter().map(|axis| axis.name.as_str())
     }
 
     /// The values of a point by the names of their axes.
@@ -120,7 +187,10 @@ impl Space {
         match grain.cells() {
             // A cast takes what is no step to the nearest, and the scale to its last one.
             Some(_) => scale.step(number as u64),
-            None => Value::Float(number),
+            None => match scale {
+                Scale::Any(kind) => any(*kind, number),
+                _ => Value::Float(number),
+            },
         }
     }
 
@@ -169,6 +239,7 @@ pub fn wording(values: &AxisValues) -> String {
         AxisValues::Linear { from, to, points } => interval(*from, *to, "", points),
         AxisValues::Log { from, to, points } => interval(*from, *to, " (log)", points),
         AxisValues::Integers { from, to } => format!("{from} to {to}"),
+        AxisValues::Any(kind) => format!("any {}", kind.name()),
         AxisValues::List(values) => {
             let words: Vec<String> = values.iter().map(Value::to_string).collect();
             match words.split_last() {
@@ -243,6 +314,34 @@ mod tests {
             }
         }
         assert_eq!(space.read(2, f64::NAN), Value::text("hebb"));
+    }
+
+    #[test]
+    fn what_is_given_is_the_value_to_the_bit_and_what_is_none_is_refused_by_name() {
+        let words = ["hebb", "delta"].map(Value::text).to_vec();
+        let space = Space::try_new(&[
+            axis("load", AxisTarget::Parameter(0), AxisValues::Any(Kind::Float)),
+            axis("units", AxisTarget::Parameter(1), AxisValues::Any(Kind::Integer)),
+            axis("rule", AxisTarget::Parameter(2), AxisValues::List(words)),
+        ])
+        .unwrap();
+        let given = [Value::Float(-0.1 - 0.2), Value::Integer(-(1 << 53)), Value::text("delta")];
+        let point: Vec<f64> = given.iter().enumerate().map(|(i, value)| space.coordinate(i, value).unwrap()).collect();
+        let mut reported = [0.0; 3];
+        space.reported(&point, &mut reported);
+        for (axis, value) in given.iter().enumerate() {
+            assert_eq!((&space.value(axis, point[axis]), &space.read(axis, reported[axis])), (value, value));
+        }
+        assert_eq!(reported[0].to_bits(), (-0.1f64 - 0.2).to_bits());
+        // Whatever number is given is the value, the smallest and the largest among them.
+        for x in [-0.0, f64::MIN_POSITIVE / 4.0, f64::MAX, 1.0 + f64::EPSILON] {
+            assert!(matches!(space.value(0, x), Value::Float(y) if y.to_bits() == x.to_bits()), "{x}");
+        }
+        let refused = |axis, value: &Value| space.coordinate(axis, value).unwrap_err();
+        assert!(refused(0, &Value::text("much")).contains("`load` is \"much\", which is no number"));
+        assert!(refused(1, &Value::Integer(1 << 54)).contains("2^53"));
+        assert!(refused(1, &Value::Float(1.5)).contains("no integer"));
+        assert!(refused(2, &Value::text("hebbb")).contains("did you mean \"hebb\"?"));
     }
 
     #[test]

@@ -37,12 +37,16 @@ impl Problem {
         let start = evolve.start.clone();
         if evolve.axes.is_empty() {
             let dimension = pipeline.dimension(settings) as usize;
-            let bounds = pipeline.genome.as_ref().and_then(|genome| genome.bounds);
+            // What is given is taken as it is.
+            let bounds = pipeline.genome.as_ref().and_then(|genome| genome.bounds).filter(|_| !evolve.is_given());
             let shapes = pipeline.tensors(settings);
             return Ok(Problem { dimension, shapes, bounds, start, seed, grains: Vec::new() });
         }
         let space = Space::try_new(&evolve.axes)?;
         let (dimension, grains) = (space.dimension(), space.grains());
+        if evolve.is_given() {
+            return Ok(Problem { dimension, shapes: Vec::new(), bounds: None, start, seed, grains: Vec::new() });
+        }
         Ok(Problem { dimension, shapes: Vec::new(), bounds: Some(BOUNDS), start, seed, grains })
     }
 }
@@ -96,6 +100,17 @@ pub trait Strategy: Send {
 
     /// Candidates in this generation.
     fn population(&self) -> u32;
+
+    /// Whether a client gives the candidates. Such a strategy has a population of 0 while it waits for them, and no replica
+    /// can follow it by what it is told.
+    fn is_given(&self) -> bool {
+        false
+    }
+
+    /// Takes the candidates of this generation, by rows; `false` from a strategy that proposes its own.
+    fn take(&mut self, _points: &[f64]) -> bool {
+        false
+    }
 
     /// The whole state as bytes that [`crate::strategies::restore`] reads back: the restored strategy continues bit
     /// for bit.

@@ -112,7 +112,7 @@ impl Journal {
         self.records.retain(|(seq, r)| {
             let covered = match &r.record {
                 Record::Scored { range, .. } => range.end <= written_end,
-                Record::Checkpoint(_) | Record::PartWritten { .. } => true,
+                Record::Checkpoint(_) | Record::PartWritten { .. } | Record::Given { .. } => true,
                 _ => false,
             };
             r.run != *run || !covered || *seq >= last

@@ -10,6 +10,7 @@ mod check;
 mod brittle;
 mod chance;
 mod disk;
+mod givers;
 mod hosts;
 mod process;
 mod reference;

@@ -36,6 +36,11 @@ enum Job {
 struct Died;
 
 impl Process {
+    /// Whether all that the core knows is on disk.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.held_back.is_none()
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.inbox.is_empty() && self.jobs.is_empty() && self.held_back.is_none()
     }

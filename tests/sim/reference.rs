@@ -25,7 +25,7 @@ pub(crate) fn reference(file: &RunFile) -> Tables {
     let spec = file.understood("reference").spec;
     let pipeline = pipelines().into_iter().find(|p| p.description().name == spec.pipeline);
     let pipeline = pipeline.expect("the run file was understood");
-    let scorer = Scorer { spec: &spec, killers: &file.killers, watch: Watch::unlimited() };
+    let scorer = Scorer { spec: &spec, killers: &file.killers, given: &file.given, watch: Watch::unlimited() };
     match &spec.plan {
         Plan::Evolve(evolve) => scorer.evolve(&*pipeline, evolve),
         Plan::Sweep(sweep) if sweep.stopping.is_some() => scorer.rungs(&*pipeline, sweep),
@@ -36,6 +36,7 @@ pub(crate) fn reference(file: &RunFile) -> Tables {
 struct Scorer<'a> {
     spec: &'a RunSpec,
     killers: &'a [u64],
+    given: &'a [Vec<f64>],
     watch: Watch,
 }
 
@@ -84,6 +85,12 @@ impl Scorer<'_> {
             Tables { trials: Rows::default(), generations: Vec::new(), champion: None, reason: Reason::Complete };
         loop {
             let generation = strategy.generation();
+            if strategy.is_given() {
+                match self.given.get(generation as usize) {
+                    Some(points) => assert!(strategy.take(points)),
+                    None => return tables,
+                }
+            }
             let proposal = strategy.ask();
             let (mut fitness, mut failed, mut aborted) = (Vec::new(), 0, None);
             for candidate in 0..strategy.population() {

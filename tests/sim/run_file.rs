@@ -33,6 +33,8 @@ pub(crate) struct RunFile {
     limits: Vec<String>,
     /// Trials that take down whoever evaluates them.
     pub(crate) killers: Vec<u64>,
+    /// What a client gives, generation after generation, by rows.
+    pub(crate) given: Vec<Vec<f64>>,
 }
 
 impl RunFile {
@@ -46,6 +48,7 @@ impl RunFile {
             stopping: Vec::new(),
             limits: Vec::new(),
             killers: Vec::new(),
+            given: Vec::new(),
         }
     }
 
@@ -89,6 +92,12 @@ impl RunFile {
 
     pub(crate) fn on_failure(self, policy: &str) -> RunFile {
         self.limit("on_failure", format!("\"{policy}\""))
+    }
+
+    /// Candidates that a client gives, generation after generation, by rows.
+    pub(crate) fn given(mut self, generations: Vec<Vec<f64>>) -> RunFile {
+        self.given = generations;
+        self.strategy("given").population(64)
     }
 
     /// A sweep of so many points drawn at random from the first two elements of the vector.

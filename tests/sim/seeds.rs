@@ -85,6 +85,12 @@ pub(crate) fn tell(seed: u64) {
             world.submit_again(run);
         }
     }
+    // Drawn apart as well.
+    let mut givers = Chance::new(seed ^ 0x61_fe25);
+    if givers.one_in(4) {
+        let attempts = if merciless { 3 } else { 60 };
+        world.submit(any_given(&mut givers).limit("attempts", attempts));
+    }
     // Under a merciless law no worker may be lost but to a killer.
     world.gentle = merciless;
     let calm_ms = chance.between(200, 4_000);
@@ -94,6 +100,26 @@ pub(crate) fn tell(seed: u64) {
     world.in_ms(calm_ms, Happening::Calm);
     world.run_until_idle();
     world.verify();
+}
+
+/// Candidates that a client gives, now more, now fewer of them.
+fn any_given(chance: &mut Chance) -> RunFile {
+    let file = if chance.one_in(2) { sphere() } else { any_brittle(chance, 0.1) };
+    let number = |chance: &mut Chance| chance.below(4_001) as f64 / 1_000.0 - 2.0;
+    let generations = chance.between(1, 12);
+    let given = (0..generations)
+        .map(|_| {
+            let candidates = chance.pick(&[1, 4, 4, 9, 64]);
+            (0..3 * candidates).map(|_| number(chance)).collect()
+        })
+        .collect();
+    let file = file.given(given).replicates(chance.between(1, 3)).seed(chance.below(1_000));
+    match chance.below(5) {
+        0 => file.on_failure("abort"),
+        1 => file.evolve("stop", "{ evaluations = 30 }"),
+        2 => file.limit("wall", "\"2s\""),
+        _ => file,
+    }
 }
 
 fn any_run(chance: &mut Chance, killers: bool) -> RunFile {

@@ -129,6 +129,27 @@ fn a_coordinator_that_dies_again_and_again_still_ends() {
     world.verify();
 }
 
+// Candidates from a client --------------------------------------------------------------------------------------------
+
+#[test]
+fn a_client_that_gives_candidates_is_answered_as_its_reference_is_whatever_dies() {
+    for moment in 0..60 {
+        let mut world = slow_world(moment, 2);
+        let generation = |i: u64| (0..3 * (1 + i % 5)).map(|x| (x * 7 + i) as f64 / 9.0 - 1.0).collect();
+        let run = world.submit(sphere().replicates(2).given((0..8).map(generation).collect()));
+        let all_are_here = |world: &World| world.hosts.iter().all(|host| host.session.is_some());
+        world.run_until(|world| world.done(run) > moment / 2 && all_are_here(world));
+        if moment % 3 == 0 {
+            world.worker(1).vanish();
+        }
+        world.dies_in = Some(moment % 7);
+        world.run_until_idle();
+        world.verify();
+        assert_eq!(world.answered(run).len(), world.done(run), "every outcome was told");
+    }
+    survived("a coordinator killed while a client gives candidates", 60);
+}
+
 // Sessions that are lost, and workers that go on ------------------------------------------------------------------------
 
 /// Shards of several trials that take a while, so that there is always something half done.

@@ -32,6 +32,10 @@ impl World {
         let (cuts, trials) = self.disk.tables.trials(id);
         let completion = self.disk.tables.completion(id).unwrap_or_else(|| panic!("`{id}` has no last tables"));
         assert_eq!(completion.reason, self.reason(run), "the tables of `{id}` and its state say the same");
+        let answered = self.answered(run);
+        if let Some(difference) = answered.difference(&expected.trials.first(answered.len())) {
+            panic!("what the client of `{id}` was told differs from its reference: {difference}");
+        }
         let (rows, generations) = if completion.reason == Reason::Cancelled {
             // How far it came is chance, what it came to is not.
             let generations = completion.generations.len();

@@ -10,6 +10,7 @@ use tumble_core::{
 
 use crate::chance::Chance;
 use crate::disk::Disk;
+use crate::givers::Giver;
 use crate::hosts::{Down, Host, Session, Worker};
 use crate::process::Process;
 use crate::run_file::RunFile;
@@ -109,6 +110,8 @@ pub(crate) struct Known {
     pub(crate) file: RunFile,
     /// What the coordinator called it.
     pub(crate) id: Option<RunId>,
+    /// Who gives its candidates, if anybody does.
+    pub(crate) giver: Giver,
 }
 
 /// A client's question; it is asked again until it is answered.
@@ -119,10 +122,13 @@ struct Want {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+pub(crate) enum Asked {
     Submit,
     Cancel,
     Resume,
+    /// To evaluate the candidates of a generation.
+    Give(u32),
+    Finish,
 }
 
 /// What the agenda holds.
@@ -235,7 +241,7 @@ impl World {
     /// A client submits; the answer comes in its time. The number is the run's for all other verbs.
     pub(crate) fn submit(&mut self, file: RunFile) -> usize {
         let run = self.runs.len();
-        self.runs.push(Known { name: format!("run-{run}"), file, id: None });
+        self.runs.push(Known { name: format!("run-{run}"), file, id: None, giver: Giver::default() });
         self.want(Asked::Submit, run);
         run
     }
@@ -248,7 +254,12 @@ impl World {
         self.want(Asked::Cancel, run);
     }
 
-    fn want(&mut self, what: Asked, run: usize) {
+    /// Whether a question about a run is not answered yet.
+    pub(crate) fn is_asking(&self, run: usize) -> bool {
+        self.wants.iter().any(|want| want.run == run && !want.answered)
+    }
+
+    pub(crate) fn want(&mut self, what: Asked, run: usize) {
         self.wants.push(Want { what, run, answered: false });
         self.now(Happening::Ask(self.wants.len() - 1));
     }
@@ -300,6 +311,7 @@ impl World {
             Happening::Tick { epoch } => {
                 if self.is_life(epoch) {
                     self.resume_suspended();
+                    self.givers_look();
                     self.put(Event::Tick);
                     self.in_ms(LOOK_AROUND_MS, happening);
                 }
@@ -391,6 +403,13 @@ impl World {
             (_, None) => return self.in_ms(20, Happening::Ask(want)), // its submission is not answered yet
             (Asked::Cancel, Some(id)) => Event::CancelRequested { request, run: id.clone() },
             (Asked::Resume, Some(id)) => Event::ResumeRequested { request, run: id.clone() },
+            (Asked::Give(generation), Some(id)) => Event::Given {
+                request,
+                run: id.clone(),
+                generation,
+                points: known.file.given[generation as usize].clone().into(),
+            },
+            (Asked::Finish, Some(id)) => Event::FinishRequested { request, run: id.clone() },
         };
         self.put(event);
     }
@@ -404,7 +423,11 @@ impl World {
                 assert!(known.as_ref().is_none_or(|id| *id == view.run), "one key is one run");
                 *known = Some(view.run);
             }
-            (Asked::Cancel | Asked::Resume, Ok(_)) => {}
+            (Asked::Give(generation), result) => {
+                let run = want.run;
+                self.giver_heard(run, generation, result.map(drop));
+            }
+            (Asked::Cancel | Asked::Resume | Asked::Finish, Ok(_)) => {}
             (Asked::Cancel | Asked::Resume, Err(Refusal::Ended(_))) => {}
             (what, Err(refusal)) => panic!("{what:?} is refused: {refusal}"),
         }

@@ -95,7 +95,18 @@ fn record_seeds() -> Vec<Vec<u8>> {
             disagreements: 1,
             differing: vec![difference],
             resyncs: 0,
+            answer: Some(tumble_core::Answer {
+                generation: 1,
+                hash: tumble_search::StateHash([3; 16]),
+                outcomes: std::sync::Arc::new(tumble_domain::Outcomes {
+                    trials: 2,
+                    metrics: 1,
+                    values: vec![1.0, 2.0],
+                    ..tumble_domain::Outcomes::default()
+                }),
+            }),
         })),
+        Record::Given { generation: 2, points: vec![0.5, -1.0].into() },
         Record::PartWritten { part: 1, rows: 4096, bytes: 10_000 },
     ];
     // Without the tag and the number of the check.

@@ -7,6 +7,7 @@ mod bytes;
 mod cases;
 #[path = "../sim/chance.rs"]
 mod chance;
+mod config;
 mod crowd;
 mod differing;
 mod extend;
@@ -18,6 +19,7 @@ mod mistakes;
 mod network;
 mod notices;
 mod ownership;
+mod pool;
 mod program;
 mod python;
 mod safety;

@@ -326,6 +326,30 @@ fn a_program_that_is_not_there_is_told_before_anything_runs() {
     assert!(said.stderr.contains("write `command = [\"./gone.sh\", \"--fast\", \"{x}\"]`"), "{}", said.stderr);
 }
 
+/// Words arrive as they are; whoever asks a shell for it all the same is told what it would make of them, and what to write.
+#[test]
+fn an_axis_that_a_shell_would_take_apart_is_told_and_what_is_advised_is_right() {
+    let place = Place::new();
+    let axis = r#"["it's", "two  words", "$(touch caught)"]"#;
+    let by = |shell: &str, script: &str| {
+        let command = format!("command = ['{shell}', '-ec', '''{script}''']");
+        over(axis, &command).replace("\nx = ", "\nrule = ")
+    };
+    place.file("run-file.toml", &by("/bin/sh", r#"rule="{rule}"; echo "{{\"y\": ${{#rule}}}}""#));
+    let said = place.tumble("check run-file.toml").exits(0);
+    for words in ["warning: the shell of `command` reads what `{rule}`", "write \"$TUMBLE_SETTING_RULE\" there instead"]
+    {
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+    }
+    place.file("run-file.toml", &by("sh", r#"rule="$TUMBLE_SETTING_RULE"; echo "{{\"y\": ${{#rule}}}}""#));
+    let said = place.tumble("run run-file.toml --workers 1 --out out").exits(0);
+    assert!(!said.stderr.contains("warning"), "{}", said.stderr);
+    assert_eq!(numbers(&place.path().join("out"), "y"), [4.0, 10.0, 15.0]);
+    // Numbers are taken apart by nobody.
+    place.file("run-file.toml", &over("[1, 2]", r#"command = ["bash", "-c", "echo '{{\"y\": {x}}}'"]"#));
+    assert!(!place.tumble("check run-file.toml").exits(0).stderr.contains("warning"));
+}
+
 /// A worker that has not the program says so, and the run waits for one that has.
 #[test]
 fn a_run_waits_for_a_worker_that_has_its_program() {

@@ -2,6 +2,7 @@
 //! so and ends.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -318,6 +319,25 @@ fn a_trial_that_hangs_costs_itself_alone_and_an_import_that_takes_long_costs_non
     survived("a trial of a function hangs", 1);
 }
 
+/// Whoever waits for a module is told what for, again and again, and nothing is given up.
+#[test]
+fn a_module_that_takes_long_to_import_is_waited_for_and_told_of() {
+    if !python_has("time") {
+        return;
+    }
+    let module = "import os, time\nprint('loading')\nwhile not os.path.exists(\"open\"):\n    time.sleep(0.05)\ndef evaluate(x): return {\"y\": x}\n";
+    let place = place_with(module);
+    place.file("run-file.toml", &over("[1, 2, 3]", ""));
+    let run = place.start("run run-file.toml --workers 1 --out out");
+    until("it is told that the module is being imported", || run.has_spoken().then_some(()));
+    place.file("open", "");
+    let said = run.said().exits(0);
+    for words in ["still importing the module of model.py:evaluate (", "each slot of a worker imports it once, too"] {
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+    }
+    assert_eq!(numbers(&place.path().join("out"), "y"), [1.0, 2.0, 3.0]);
+}
+
 #[test]
 fn an_evolution_of_a_vector_is_the_same_for_one_worker_and_three() {
     if !python_has("math") {
@@ -398,6 +418,116 @@ def single(genome, scale, rule, seed):
     let errors = texts(&place.path().join("batch"), "error");
     assert!(errors.iter().any(|error| error.ends_with("ValueError: four")), "{errors:?}");
     assert!(errors.iter().any(|error| error.contains("exited with code 5")), "{errors:?}");
+}
+
+/// What a batch brings back is held against the number of its trials, and what is wrong with it is said with what to return.
+#[test]
+fn a_function_that_takes_a_whole_batch_and_gives_something_else_is_told_what_to_give() {
+    if !python_has("numpy") {
+        return;
+    }
+    let place = place_with(
+        r#"
+import numpy as np
+
+def nothing(x): print("on the way")
+def misnamed(x): return {"z": x}
+def one_for_all(x): return {"y": float(x.sum())}
+def table(x): return {"y": np.ones((len(x), 2))}
+def words(x): return {"y": ["high"] * len(x)}
+def gaps(x): return {"y": np.where(x == 2, np.nan, x)}
+"#,
+    );
+    for (function, expected) in [
+        ("nothing", "the function returned nothing (None): return {\"y\": number}"),
+        ("misnamed", "the function's result has no metric `y`; it has `z`"),
+        (
+            "one_for_all",
+            "the metric `y` has the shape () for a batch of 1: return one number for each trial, shape (1,)",
+        ),
+        ("table", "the metric `y` has the shape (1, 2) for a batch of 1: return one number for each trial, shape (1,)"),
+        ("words", "the metric `y` is no array of numbers: ValueError: could not convert string to float: 'high'"),
+    ] {
+        let run_file = over("[1, 2, 3]", "batch = true").replace(":evaluate", &format!(":{function}"));
+        place.file("run-file.toml", &run_file);
+        place.tumble(&format!("run run-file.toml --quiet --workers 1 --out {function}")).exits(3);
+        let errors = texts(&place.path().join(function), "error");
+        assert!(errors.len() == 3 && errors.iter().all(|error| error.contains(expected)), "{function}: {errors:?}");
+    }
+    place.results(&over("[1, 2, 3]", "batch = true").replace(":evaluate", ":gaps"), 1, "gaps");
+    let y = numbers(&place.path().join("gaps"), "y");
+    assert!(y[0] == 1.0 && y[1].is_nan() && y[2] == 3.0, "{y:?}");
+}
+
+/// Whoever has no NumPy is told where to put it; a folder without one stands for that on every machine.
+#[test]
+fn a_batch_without_numpy_is_told_before_anything_runs() {
+    if !python_has("os") {
+        return;
+    }
+    let place = place_with("def evaluate(x): return {\"y\": x}\n");
+    let hidden = place.path().join("hidden");
+    fs::create_dir(&hidden).expect("the place is ours");
+    fs::write(hidden.join("numpy.py"), "raise ImportError('it is hidden')\n").expect("the place is ours");
+    interpreter_at(&place.path().join("python"), &format!("PYTHONPATH='{}' ", hidden.display()));
+    place.file("run-file.toml", &over("[1]", "batch = true\ninterpreter = \"./python\""));
+    let said = place.tumble("run run-file.toml --out out").exits(2);
+    for words in ["`batch = true` needs NumPy", "it is hidden", "install it for ", "or TUMBLE_PYTHON"] {
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+    }
+    assert!(!place.path().join("out").exists());
+}
+
+/// An interpreter at a path: the one of PATH, with variables set in front of it.
+fn interpreter_at(path: &Path, variables: &str) {
+    fs::write(path, format!("#!/bin/sh\n{variables}exec python3 \"$@\"\n")).expect("the place is ours");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+}
+
+/// A virtual environment that the run file names is looked for beside each worker, and where it is not, that is said with what
+/// to do; a worker whose environment has another path names it itself.
+#[test]
+fn a_virtual_environment_on_another_path_of_a_worker_is_told_and_named_there() {
+    if !python_has("os") {
+        return;
+    }
+    let place = place_with("import os\ndef evaluate(x): return {\"y\": x * float(os.environ[\"FACTOR\"])}\n");
+    let there = Place::new();
+    there.file("model.py", &fs::read_to_string(place.path().join("model.py")).expect("it was written"));
+    for (folder, factor) in [(place.path().join(".venv/bin"), 2), (there.path().join("env/bin"), 3)] {
+        fs::create_dir_all(&folder).expect("the place is ours");
+        interpreter_at(&folder.join("python"), &format!("FACTOR={factor} "));
+    }
+    let coordinator = Coordinator::start(&place, "127.0.0.1:0");
+    let worker = |here: &Path, interpreter: &Path| {
+        let mut command = tumble();
+        command.args(["worker", "--slots", "1", "--access"]).arg(coordinator.state().join("worker.access"));
+        command.arg("--here").arg(here).env("TUMBLE_PYTHON", interpreter);
+        Process::start(command)
+    };
+    let env = there.path().join("env");
+    let elsewhere = worker(there.path(), &env);
+
+    place.file("named.toml", &over("[1, 2]", "interpreter = \".venv\""));
+    let named = coordinator.submit("named.toml");
+    let reason = until("the worker says that it has no such environment", || {
+        let view = standing(coordinator.state(), &named)?;
+        view["reason"].as_str().filter(|reason| reason.contains("`.venv`")).map(str::to_owned)
+    });
+    for words in
+        ["no virtual environment of that name lies in ", "make it there too", "set TUMBLE_PYTHON where workers"]
+    {
+        assert!(reason.contains(words), "{reason}");
+    }
+    // As it says: the run file leaves the interpreter out, and the worker's own is taken.
+    place.file("free.toml", &over("[1, 2]", "").replace("name = \"own\"", "name = \"free\""));
+    let free = coordinator.submit("free.toml");
+    coordinator.client(&format!("wait {free}")).exits(0);
+    assert_eq!(numbers(&place.path().join("runs").join(&free), "y"), [3.0, 6.0]);
+    let beside = worker(place.path(), &env);
+    coordinator.client(&format!("wait {named}")).exits(0);
+    assert_eq!(numbers(&place.path().join("runs").join(&named), "y"), [2.0, 4.0]);
+    drop((elsewhere, beside));
 }
 
 #[test]

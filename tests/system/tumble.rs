@@ -25,6 +25,8 @@ pub(crate) fn tumble() -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TUMBLE_")) {
         command.env_remove(name);
     }
+    // An empty one stands for no file.
+    command.env("TUMBLE_CONFIG", "");
     command.env("NO_COLOR", "1").env("LC_ALL", "C.UTF-8").env_remove("RUST_BACKTRACE").stdin(Stdio::null());
     command
 }

@@ -58,21 +58,31 @@ pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
         let axes = spec.plan.evolved_axes().iter();
         let space: Vec<String> = axes.map(|axis| format!("{} {}", axis.name, wording(&axis.values))).collect();
         let space = if space.is_empty() { String::new() } else { format!("space     {}\n", space.join("; ")) };
+        let (trials, parts) = match spec.plan.is_given() {
+            true => (
+                format!("as a client gives them, at most {} candidates at once ×", grouped(shape.candidates)),
+                format!("parts of {} rows", grouped(shape.part_rows)),
+            ),
+            false => (
+                format!("{} = {generations}{} candidates ×", grouped(shape.trials), grouped(shape.candidates)),
+                format!(
+                    "{} parts of up to {} rows, about {}",
+                    grouped(shape.parts),
+                    grouped(shape.part_rows),
+                    size(shape.bytes)
+                ),
+            ),
+        };
         format!(
             "{} is a valid run of pipeline `{}`\n\
-             trials    {} = {generations}{} candidates × {} replicates\n{rungs}{branches}\
+             trials    {trials} {} replicates\n{rungs}{branches}\
              objective {}\n{space}\
-             table     {} parts of up to {} rows, about {}\n\
+             table     {parts}\n\
              columns   {}\n{memory}{timeout}",
             args.file.display(),
             spec.pipeline,
-            grouped(shape.trials),
-            grouped(shape.candidates),
             shape.replicates,
             spec.objective.as_written(),
-            grouped(shape.parts),
-            grouped(shape.part_rows),
-            size(shape.bytes),
             columns.join(", "),
         )
     };

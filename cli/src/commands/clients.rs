@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use tumble_proto::{describe, v1};
+use tumble_runfile::Understood;
 
 use crate::args::{ClientArgs, RunNameArgs, SubmitArgs, WaitArgs};
 use crate::bundle;
@@ -19,19 +20,24 @@ pub(crate) async fn submit(args: SubmitArgs, output: Output) -> Result<Exit, Fai
     let understood = runfile::read(&args.file, here, &args.file_args.overrides, output)?;
     let access = client::read_access(&args.client.access)?;
     let mut client = connect_to(&access).await?;
-    let request = v1::SubmitRequest {
-        key: args.key.unwrap_or_else(fresh_key),
-        run_toml: tumble_runfile::canonical(&understood.spec, &understood.inner),
-        pipeline: Some(describe::to_wire(&understood.inner)),
-    };
+    let request = submission(&understood, args.key.unwrap_or_else(fresh_key));
     let folder = here.unwrap_or(runfile::folder_of(&args.file));
     let view = bundle::submit(&mut client, &access, request, &understood, &[folder], output).await?;
     output.result(&view.run, || view_json(&view));
     Ok(Exit::Complete)
 }
 
+/// What is submitted of a run: its canonical text, and the pipeline that it was checked against.
+pub(crate) fn submission(understood: &Understood, key: String) -> v1::SubmitRequest {
+    v1::SubmitRequest {
+        key,
+        run_toml: tumble_runfile::canonical(&understood.spec, &understood.inner),
+        pipeline: Some(describe::to_wire(&understood.inner)),
+    }
+}
+
 /// A key that no other submission has.
-fn fresh_key() -> String {
+pub(crate) fn fresh_key() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.as_nanos());
     format!("{}-{now}", std::process::id())
 }
@@ -170,7 +176,7 @@ pub(crate) fn state_name(state: v1::RunState) -> &'static str {
     }
 }
 
-fn view_text(view: &v1::RunView) -> String {
+pub(crate) fn view_text(view: &v1::RunView) -> String {
     let mut text = format!("{}  {}", view.run, state_name(view.state()));
     if !view.reason.is_empty() && view.reason != state_name(view.state()) {
         let _ = write!(text, ": {}", view.reason);

@@ -49,7 +49,10 @@ pub(crate) fn strategies(name: Option<&str>, output: Output) -> Result<Exit, Fai
     match name {
         None => list("strategy", all.iter().map(|s| (s.name, s.summary)), output),
         Some(name) => {
-            let found = find("strategy", name, all, |s| s.name)?;
+            let found = match strategies::given() {
+                given if given.name == name => given,
+                _ => find("strategy", name, all, |s| s.name)?,
+            };
             output.result(strategy_page(found), || {
                 json!({
                     "name": found.name, "summary": found.summary, "advice": found.advice, "source": found.source,

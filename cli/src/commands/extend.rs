@@ -133,6 +133,7 @@ fn goes_on(places: &Places, args: &ExtendArgs, asks: bool, output: Output) -> Re
 }
 
 fn recorded(folder: &Path, output: Output) -> Result<Understood, Failure> {
+    // What it recorded says it all: neither its code nor its files are asked for, which a killed extension may not have yet.
     runfile::read_recorded(&folder.join("run.toml"), &[], Output { quiet: true, ..output })
 }
 

@@ -5,6 +5,7 @@ mod check;
 pub(crate) mod clients;
 mod describe;
 mod extend;
+mod pool;
 mod processes;
 mod run;
 mod verify;
@@ -21,6 +22,7 @@ use crate::result;
 pub(crate) fn dispatch(args: Args, output: Output) -> Result<Exit, Failure> {
     match args.command {
         Command::Run(args) => wait_for(run::run(args, output)),
+        Command::Pool(args) => wait_for(pool::pool(args, output)),
         Command::Check(args) => check::check(&args, output),
         Command::Pipelines(args) => describe::pipelines(args.name.as_deref(), output),
         Command::Strategies(args) => describe::strategies(args.name.as_deref(), output),

@@ -11,13 +11,13 @@ use tumble_coordinator::folder::new_run_id;
 use tumble_coordinator::journal::Journal;
 use tumble_coordinator::{Config, Folders, OwnerSettings, Server, owner};
 use tumble_core::RunId;
-use tumble_proto::{describe, v1};
+use tumble_proto::v1;
 use tumble_runfile::Understood;
 
 use crate::args::RunArgs;
 use crate::bundle;
-use crate::client::{connect_to, exit_of, refused};
-use crate::commands::clients::follow;
+use crate::client::{Client, connect_to, exit_of, refused};
+use crate::commands::clients::{follow, submission};
 use crate::commands::processes::serve_failure;
 use crate::exit::{Exit, Failure};
 use crate::local::{LocalWorkers, cores};
@@ -36,11 +36,14 @@ pub(crate) const OVER: &str = ".tumble-over";
 pub(crate) const FAILED: &str = "failed";
 
 pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> {
-    let (understood, folder, id) = if args.resume { resumed(&args, output)? } else { fresh(&args, output)? };
-    let state = folder.join(STATE);
-    if args.resume && !state.exists() {
-        // Of a process that was killed while it tidied up.
-        let _ = std::fs::remove_dir_all(folder.join(OVER));
+    let (understood, folder, id) = begun(&args, output)?;
+    if understood.spec.plan.is_given() {
+        return Err(Failure::usage(
+            "the candidates of this run are given by a client: `tumble pool`, with the same arguments, reads them from \
+             standard input",
+        ));
+    }
+    if args.resume && is_complete(&folder) {
         output.note(format!("{} is complete already", folder.display()));
         return result::show(&folder, output);
     }
@@ -62,6 +65,21 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
         }
         None => Ok(Exit::Stopped),
     }
+}
+
+/// The run that the arguments mean, its folder and its id: one that begins or one that goes on.
+pub(crate) fn begun(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
+    if args.resume { resumed(args, output) } else { fresh(args, output) }
+}
+
+/// Whether nothing of a run that is to go on is left to be done.
+pub(crate) fn is_complete(folder: &Path) -> bool {
+    let is_complete = !folder.join(STATE).exists();
+    if is_complete {
+        // Of a process that was killed while it tidied up.
+        let _ = std::fs::remove_dir_all(folder.join(OVER));
+    }
+    is_complete
 }
 
 /// A run to carry out on this machine.
@@ -86,6 +104,22 @@ pub(crate) struct Local {
 /// Carries a run out from where it stands; what is given is how it ended. `None` if it was stopped before, which has been
 /// said then.
 pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1::RunView>, Failure> {
+    let mut progress = Progress::new(output);
+    let watch = async move |client: &mut Client, view: v1::RunView| {
+        let ended = follow(client, &view.run, |view| progress.update(view)).await;
+        progress.end();
+        ended.map(Some)
+    };
+    carry_out_by(local, output, watch).await
+}
+
+/// As [`carry_out`], with something else to do meanwhile than to watch the run: it gives how the run ended, or nothing where
+/// it is to be stopped.
+pub(crate) async fn carry_out_by(
+    local: Local,
+    output: Output,
+    drive: impl AsyncFnOnce(&mut Client, v1::RunView) -> Result<Option<v1::RunView>, Failure>,
+) -> Result<Option<v1::RunView>, Failure> {
     let Local { understood, here, files_of, folder, id, workers: count, memory, leash, go_on: resume } = local;
     let state = folder.join(STATE);
     let asked = if leash { stop_requests_or_end_of_input() } else { stop_requests() };
@@ -99,11 +133,7 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
     let mut server = Server::start(config).await.map_err(serve_failure)?;
     let mut client = connect_to(&server.client_access).await?;
     // One key: after a crash the same run goes on instead of a second one.
-    let request = v1::SubmitRequest {
-        key: "run".to_owned(),
-        run_toml: tumble_runfile::canonical(&understood.spec, &understood.inner),
-        pipeline: Some(describe::to_wire(&understood.inner)),
-    };
+    let request = submission(&understood, "run".to_owned());
     let folders: Vec<&Path> = here.as_deref().into_iter().chain([&*folder]).chain(files_of.as_deref()).collect();
     let mut view = bundle::submit(
         &mut client,
@@ -126,15 +156,12 @@ pub(crate) async fn carry_out(local: Local, output: Output) -> Result<Option<v1:
         false => output.note(format!("{}: {count} workers, tables in {}", view.run, folder.display())),
     }
 
-    let mut progress = Progress::new(output);
-    let run = view.run.clone();
     let ended = tokio::select! {
-        view = follow(&mut client, &run, |view| progress.update(view)) => view.map(Some),
+        view = drive(&mut client, view) => view,
         failed = workers.replace_dead() => failed.map(|()| None),
         ended = server.ended() => ended.map(|()| None).map_err(serve_failure),
         () = stopped(asked) => Ok(None),
     };
-    progress.end();
     if matches!(ended, Ok(None)) {
         output.note("stopping: workers report what they have finished (once more Ctrl-C stops at once)");
     }

@@ -149,6 +149,12 @@ impl Recorded {
         let name: Arc<str> = path.display().to_string().into();
         let (files, cache) = lay_out(folder, here, &run_toml)?.unzip();
         let run = OpenRun::with_files(&name, &run_toml, &pipelines, files).map_err(Failure::usage)?;
+        if run.spec.plan.is_given() {
+            return Err(Failure::usage(
+                "the candidates of this run were given by a client, and stand in no table but as values of their axes: give \
+                 them again (`tumble pool`) and compare the tables",
+            ));
+        }
         let description = run.pipeline.description();
         let description = description.recorded(&run.spec.plan, &run.spec.objective);
         let objective = match &run.spec.plan {

@@ -8,6 +8,7 @@ use tumble_search::memory::{Need, Place, TooLarge};
 
 use crate::effects::{Effects, Grant, Message, Refusal, TableWork};
 use crate::event::{Event, Held, Hello, LeaseId, Report, RequestId, RunId, Submission, Timestamp, WorkerId};
+use crate::given::{self, Standing};
 use crate::grants;
 use crate::leases::{Backlog, Lease, Leases, Suspect};
 use crate::lessons::Known;
@@ -118,6 +119,10 @@ impl Coordinator {
             Event::Submitted { request, submission } => self.submitted(now, request, *submission, &mut effects),
             Event::CancelRequested { request, run } => self.cancel(now, request, run, &mut effects),
             Event::ResumeRequested { request, run } => self.resume(now, request, run, &mut effects),
+            Event::Given { request, run, generation, points } => {
+                self.given(now, request, &run, generation, points, &mut effects);
+            }
+            Event::FinishRequested { request, run } => self.finish(now, request, run, &mut effects),
             Event::PartWritten { run, part, rows, bytes } => {
                 self.part_written(&run, part, rows, bytes, &mut effects);
             }
@@ -178,6 +183,7 @@ impl Coordinator {
         let workers = self.leases.workers(id);
         let (state, reason) = match &run.phase {
             Phase::Open if workers > 0 => (ViewState::Running, String::new()),
+            Phase::Open if run.waits() => (ViewState::Waiting, given::WAITS.to_owned()),
             Phase::Open => (ViewState::Waiting, self.why_waiting(run)),
             Phase::Ending(reason) => (ViewState::Finishing, reason.to_string()),
             Phase::Finished(reason @ Reason::Cancelled) => (ViewState::Cancelled, reason.to_string()),
@@ -191,7 +197,8 @@ impl Coordinator {
             pipeline: run.spec.pipeline.clone(),
             state,
             reason,
-            trials: run.layout.trials_expected(),
+            // Where a client gives candidates, nobody knows how many will come.
+            trials: if run.is_given() { run.scope().end } else { run.layout.trials_expected() },
             trials_done: run.done.len(),
             trials_evaluated: run.done.len() - backlog.map_or(run.done.len(), |b| b.done_before),
             trials_failed: run.failed,
@@ -726,6 +733,51 @@ impl Coordinator {
             }
             Some(Phase::Open) => {}
             Some(_) => return effects.reply(request, Err(Refusal::Ended(id))),
+        }
+        effects.reply(request, Ok(self.view(&id, now).expect("it was there")));
+    }
+
+    /// Takes the candidates of the generation that a run waits for; what was given before is known again.
+    fn given(
+        &mut self,
+        now: Timestamp,
+        request: RequestId,
+        id: &RunId,
+        generation: u32,
+        points: Arc<[f64]>,
+        effects: &mut Effects,
+    ) {
+        let Some(run) = self.runs.get(id) else {
+            return effects.reply(request, Err(Refusal::UnknownRun(id.clone())));
+        };
+        match run.standing(generation, &points) {
+            Err(refusal) => return effects.reply(request, Err(refusal)),
+            Ok(Standing::Known) => {}
+            Ok(Standing::Wanted) => {
+                self.record(id, Record::Given { generation, points }, effects);
+                let open = self.runs.get(id).expect("it was there").open_trials();
+                self.backlogs.get_mut(id).expect("an open run has a backlog").fresh = open;
+            }
+        }
+        effects.reply(request, Ok(self.view(id, now).expect("it was there")));
+    }
+
+    /// Ends a run whose client gives no more candidates.
+    fn finish(&mut self, now: Timestamp, request: RequestId, id: RunId, effects: &mut Effects) {
+        let Some(run) = self.runs.get(&id) else {
+            return effects.reply(request, Err(Refusal::UnknownRun(id)));
+        };
+        // Who asks again has not heard that it is over.
+        if !run.is_given() || matches!(run.phase, Phase::Open | Phase::Suspended(_)) {
+            if let Err(refusal) = run.may_finish() {
+                return effects.reply(request, Err(refusal));
+            }
+            let end = run.scope().start;
+            if !self.backlogs.contains_key(&id) {
+                self.take_up(&id, now);
+            }
+            self.end(&id, Reason::Complete, end, effects);
+            self.write_tables(&id, effects);
         }
         effects.reply(request, Ok(self.view(&id, now).expect("it was there")));
     }

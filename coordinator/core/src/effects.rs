@@ -178,6 +178,8 @@ pub enum Refusal {
     TooManyRuns(usize),
     /// The run's strategy does not fit in memory; why.
     TooLarge(String),
+    /// What a client gives to a run makes no sense there; why.
+    Given(String),
 }
 
 impl std::fmt::Display for Refusal {
@@ -186,7 +188,7 @@ impl std::fmt::Display for Refusal {
             Refusal::UnknownRun(run) => write!(f, "there is no run `{run}`"),
             Refusal::Ended(run) => write!(f, "run `{run}` has ended"),
             Refusal::TooManyRuns(most) => write!(f, "{most} runs are open already; wait for one to end or cancel one"),
-            Refusal::TooLarge(why) => f.write_str(why),
+            Refusal::TooLarge(why) | Refusal::Given(why) => f.write_str(why),
         }
     }
 }

@@ -117,6 +117,24 @@ pub enum Event {
         /// Which run.
         run: RunId,
     },
+    /// A client gives the candidates of a generation to a run that waits for them.
+    Given {
+        /// Who waits for the reply; how they are scored is looked up later ([`Run::answer_to`](crate::Run::answer_to)).
+        request: RequestId,
+        /// Which run.
+        run: RunId,
+        /// Which generation.
+        generation: u32,
+        /// The candidates, by rows.
+        points: Arc<[f64]>,
+    },
+    /// A client gives no more candidates: the run is complete.
+    FinishRequested {
+        /// Who waits.
+        request: RequestId,
+        /// Which run.
+        run: RunId,
+    },
     /// A part of a trials table stands on disk, complete.
     PartWritten {
         /// Whose.

@@ -74,7 +74,8 @@ impl Evolution {
         let (proposal, hash) = self.proposal();
         let before = std::mem::replace(known, Known { generation: Some(generation), replica: None, ..known.clone() });
         let of_proposal = || vec![Message::Proposal { run: run.clone(), generation, bytes: proposal.clone(), hash }];
-        if before.drifts >= DRIFTS_MAX {
+        // What a client gives follows from nothing that a strategy was told.
+        if before.drifts >= DRIFTS_MAX || self.strategy.is_given() {
             return of_proposal();
         }
         if let Some(entries) = before.replica.and_then(|at| self.log.since(at, generation)) {

@@ -7,6 +7,7 @@
 pub mod coordinator;
 pub mod effects;
 pub mod event;
+pub mod given;
 pub mod grants;
 pub mod leases;
 pub mod lessons;
@@ -20,6 +21,7 @@ pub mod view;
 pub use coordinator::Coordinator;
 pub use effects::{Effects, Grant, Message, Outgoing, Refusal, Reply, TableWork};
 pub use event::{Event, Held, Hello, LeaseId, Report, RequestId, RunId, Submission, Timestamp, WorkerId};
+pub use given::Answer;
 pub use lessons::Known;
 pub use limits::Limits;
 pub use record::{

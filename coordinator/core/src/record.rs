@@ -7,6 +7,7 @@ use tumble_domain::{Era, Outcomes, PipelineDescription, RunSpec, TrialRange};
 use tumble_search::StateHash;
 
 use crate::event::RunId;
+use crate::given::Answer;
 
 /// A record and the run it belongs to.
 #[derive(Clone, Debug)]
@@ -44,6 +45,13 @@ pub enum Record {
     },
     /// How an attempt went; a row of the attempts table.
     Attempted(Attempt),
+    /// A client has given the candidates of the generation that the run waited for.
+    Given {
+        /// Which generation.
+        generation: u32,
+        /// The candidates, by rows.
+        points: Arc<[f64]>,
+    },
     /// All trials of a generation are scored and the strategy is told.
     GenerationClosed {
         /// The generation's row.
@@ -203,6 +211,8 @@ pub struct Checkpoint {
     pub differing: Vec<Difference>,
     /// Replicas that drifted.
     pub resyncs: u64,
+    /// Of a run whose candidates are given: the outcomes of the last generation that closed.
+    pub answer: Option<Answer>,
 }
 
 /// One row of the attempts table.

@@ -12,6 +12,7 @@ use tumble_search::shaping::fittest;
 use tumble_search::{Design, Problem, Proposal, Space, StateHash, Strategy, Told, strategies};
 
 use crate::event::RunId;
+use crate::given::Answer;
 use crate::lessons::Log;
 use crate::record::{Champion, Checkpoint, Difference, GenerationRow, Reason};
 use crate::runs::ReplayError;
@@ -63,6 +64,8 @@ pub struct Run {
     pub differing: Vec<Difference>,
     /// How often a worker's replica of the strategy had drifted, and was made anew.
     pub resyncs: u64,
+    /// Of a run whose candidates are given: the outcomes of the last generation that closed.
+    pub answer: Option<Answer>,
     /// A trial of a sweep failed and `on_failure` is `abort`: the table ends with it.
     pub(crate) aborted: bool,
     pub(crate) checkpoint_generation: u32,
@@ -98,6 +101,8 @@ pub struct Evolution {
     /// The objective of each trial of the open generation: `None` until it scored with a number.
     tally: Vec<Option<f64>>,
     failed: u64,
+    /// Where a client gives candidates: outcomes of the open generation, which it is answered with.
+    pub(crate) pieces: Vec<(TrialRange, Arc<Outcomes>)>,
     /// The best candidate so far.
     pub champion: Option<Champion>,
 }
@@ -119,6 +124,7 @@ impl Evolution {
             log: Log::default(),
             tally: vec![None; trials as usize],
             failed: 0,
+            pieces: Vec::new(),
             champion: None,
         }
     }
@@ -126,6 +132,19 @@ impl Evolution {
     /// The open generation.
     pub fn generation(&self) -> u32 {
         self.strategy.generation()
+    }
+
+    /// Candidates of the open generation; none while a client has to give them.
+    pub fn candidates(&self) -> u32 {
+        self.strategy.population()
+    }
+
+    /// Takes the candidates of the open generation from a client.
+    pub(crate) fn give(&mut self, points: &[f64], replicates: u32) {
+        let mut strategy = std::mem::replace(&mut self.strategy, Box::new(Nothing));
+        strategy.take(points);
+        let champion = self.champion.take();
+        *self = Evolution { champion, ..Evolution::new(strategy, replicates) };
     }
 
     /// The encoded proposal of the open generation and its hash.
@@ -213,7 +232,10 @@ impl Run {
                 let problem = Problem::of(evolve, &pipeline, &spec.config, spec.seed)
                     .expect("a validated evolution has a space to search");
                 let strategy = strategies::build(evolve, &problem).expect("a validated evolution can be built");
-                layout.begin(0, u64::from(strategy.population()));
+                // One that waits for a client has nothing to begin with.
+                if strategy.population() > 0 {
+                    layout.begin(0, u64::from(strategy.population()));
+                }
                 Some(Evolution::new(strategy, spec.replicates))
             }
             Plan::Sweep(sweep) => sweep.stopping.as_ref().map(|stopping| {
@@ -245,6 +267,7 @@ impl Run {
             disagreements: 0,
             differing: Vec::new(),
             resyncs: 0,
+            answer: None,
             aborted: false,
             checkpoint_generation: 0,
             objective_metric,
@@ -266,7 +289,11 @@ impl Run {
 
     /// The trials that can be evaluated now: those of the open generation.
     pub fn scope(&self) -> TrialRange {
-        let generation = self.layout.generation(self.generation());
+        let mut generation = self.layout.generation(self.generation());
+        if self.waits() {
+            // How many there will be, nobody knows yet.
+            generation.end = generation.start;
+        }
         generation.intersection(TrialRange::new(0, self.trials_end))
     }
 
@@ -302,7 +329,7 @@ impl Run {
 
     /// Whether every trial of the open generation is scored.
     pub(crate) fn generation_is_complete(&self) -> bool {
-        self.done.contains(self.scope())
+        !self.waits() && self.done.contains(self.scope())
     }
 
     /// The range of the next part to write, if all of it is scored. Parts are written in order, so what stands on disk
@@ -422,8 +449,12 @@ impl Run {
             evolution.champion = Some(Champion { generation: row.generation, candidate, fitness, genome });
             self.best = Some(direction.turn(fitness));
         }
+        self.make_answer();
+        let evolution = self.evolution.as_mut().expect("it was there");
         evolution.tell(&fitness, self.layout.replicates);
-        self.layout.begin(evolution.generation(), u64::from(evolution.strategy.population()));
+        if evolution.candidates() > 0 {
+            self.layout.begin(evolution.generation(), u64::from(evolution.candidates()));
+        }
         Ok(())
     }
 
@@ -472,6 +503,7 @@ impl Run {
             disagreements: self.disagreements,
             differing: self.differing.clone(),
             resyncs: self.resyncs,
+            answer: self.answer.clone(),
         }
     }
 
@@ -501,6 +533,7 @@ impl Run {
         self.disagreements = checkpoint.disagreements;
         self.differing.clone_from(&checkpoint.differing);
         self.resyncs = checkpoint.resyncs;
+        self.answer.clone_from(&checkpoint.answer);
         if self.evolution.is_some() {
             let strategy = strategies::restore(&checkpoint.strategy)
                 .map_err(|why| ReplayError::Snapshot { run: self.id.clone(), why })?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tumble_search::SnapshotError;
 
 use crate::event::RunId;
+use crate::given;
 use crate::record::{DIFFERENCES_NAMED_MAX, Record, RunRecord};
 use crate::run::{Phase, Run};
 
@@ -88,7 +89,15 @@ impl Runs {
         let run = self.by_id.get_mut(&record.run).ok_or_else(|| ReplayError::UnknownRun(record.run.clone()))?;
         match &record.record {
             Record::Submitted { .. } => unreachable!("handled above"),
-            Record::Scored { range, outcomes } => run.apply_scored(*range, outcomes),
+            Record::Scored { range, outcomes } => {
+                run.keep_for_answer(*range, outcomes);
+                run.apply_scored(*range, outcomes);
+            }
+            Record::Given { generation, points } => {
+                if !run.apply_given(*generation, points) {
+                    return Err(given::drifted(&record.run, *generation));
+                }
+            }
             Record::Attempted(attempt) => {
                 run.bytes_down += attempt.bytes_down;
                 if !attempt.outcome.is_lost() {

@@ -6,8 +6,8 @@ mod desk;
 use std::collections::BTreeMap;
 
 use desk::{
-    Desk, aborting, difference, durable, evolution, open_trials, outcomes, outcomes_but, replay, sweep, value_of,
-    with_files, with_wall, worker,
+    Desk, aborting, difference, durable, evolution, given, open_trials, outcomes, outcomes_but, replay, sweep,
+    value_of, with_files, with_wall, worker,
 };
 use tumble_core::{
     AttemptOutcome, DIFFERENCES_NAMED_MAX, Event, Grant, Held, LeaseId, Limits, Message, Phase, Reason, Record, RunId,
@@ -1126,4 +1126,191 @@ fn who_holds_nothing_of_a_run_is_made_anew_with_its_next_grant() {
     desk.event(Event::Drifted { worker: worker(9), run: run.clone(), generation: 1 });
     desk.event(Event::Drifted { worker: worker(1), run: RunId("nobody-knows".into()), generation: 1 });
     assert_eq!(desk.view(&run).resyncs, 1);
+}
+
+// Candidates from a client --------------------------------------------------------------------------------------------
+
+/// Two candidates of two numbers.
+const PAIR: [f64; 4] = [0.1 + 0.2, -0.0, 1e300, 7.5];
+/// Three.
+const THREE: [f64; 6] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+
+/// The values that a client is answered with.
+fn answer(desk: &Desk, run: &RunId, generation: u32, points: &[f64]) -> Option<Vec<f64>> {
+    let answer = desk.run(run).answer_to(generation, points).unwrap_or_else(|why| panic!("{why}"));
+    answer.map(|outcomes| outcomes.values.clone())
+}
+
+#[test]
+fn a_run_waits_for_candidates_and_answers_with_their_outcomes_in_order() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    desk.join(2);
+    let run = desk.submit(given(4, 10));
+    assert_eq!(desk.view(&run).reason, "for candidates");
+    assert!(desk.grants(1).is_empty() && desk.run(&run).scope().is_empty());
+
+    desk.give(&run, 0, &THREE).unwrap();
+    assert_eq!(answer(&desk, &run, 0, &THREE), None);
+    // The last of them comes back first.
+    let (first, second) = (desk.grant(1), desk.grant(2));
+    desk.report(2, &second);
+    desk.work_off(2);
+    desk.report(1, &first);
+    assert_eq!(answer(&desk, &run, 0, &THREE), Some((0..3).map(value_of).collect()));
+    assert_eq!((desk.view(&run).generation, desk.view(&run).reason.as_str()), (1, "for candidates"));
+
+    // Another number of candidates is an era of its own.
+    desk.give(&run, 1, &PAIR).unwrap();
+    desk.work_off(1);
+    desk.work_off(2);
+    assert_eq!(answer(&desk, &run, 1, &PAIR), Some((3..5).map(value_of).collect()));
+    assert_eq!(desk.recorded(&run), all(5));
+    desk.finish(&run).unwrap();
+    desk.write_tables();
+    assert_eq!(desk.run(&run).phase, Phase::Finished(Reason::Complete));
+    assert_eq!((desk.run(&run).trials_end, desk.run(&run).layout.address(4).generation), (5, 1));
+    // Who did not hear of it asks again.
+    desk.finish(&run).unwrap();
+}
+
+#[test]
+fn what_is_given_reaches_a_worker_to_the_bit_and_never_as_what_a_strategy_was_told() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(given(4, 100));
+    for generation in 0..40 {
+        desk.give(&run, generation, &PAIR).unwrap();
+        let told = desk.told(1);
+        let proposals: Vec<_> = told
+            .iter()
+            .filter_map(|message| match message {
+                Message::Proposal { bytes, .. } => Some(tumble_search::Proposal::decode(bytes).unwrap()),
+                Message::Snapshot { .. } | Message::Tell { .. } => panic!("{message:?}"),
+                _ => None,
+            })
+            .collect();
+        let [proposal] = &proposals[..] else { panic!("{told:?}") };
+        let mut candidate = [0.0; 2];
+        for (i, expected) in PAIR.chunks(2).enumerate() {
+            proposal.candidate(i as u32, &mut candidate);
+            assert_eq!(candidate.map(f64::to_bits).to_vec(), expected.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
+        }
+        desk.work_off_of(1, &told);
+    }
+}
+
+#[test]
+fn who_gives_the_same_again_is_told_the_same_and_something_else_is_refused() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(given(3, 10));
+    assert!(desk.give(&run, 1, &PAIR).unwrap_err().contains("which is 0"));
+    assert!(desk.give(&run, 0, &[1.0; 8]).unwrap_err().contains("`population` of 3"));
+    assert!(desk.give(&run, 0, &[1.0; 3]).unwrap_err().contains("3 numbers are no candidates of 2"));
+    assert!(desk.give(&run, 0, &[1.0, f64::NAN]).unwrap_err().contains("candidate 0: number 1 is NaN"));
+    desk.give(&run, 0, &PAIR).unwrap();
+    let records = desk.records.len();
+    desk.give(&run, 0, &PAIR).unwrap();
+    assert_eq!(desk.records.len(), records, "nothing is given twice");
+    assert!(desk.give(&run, 0, &THREE).unwrap_err().contains("is being evaluated"));
+    assert!(desk.finish(&run).unwrap_err().contains("generation 0 is still being evaluated"));
+    desk.work_off(1);
+    desk.give(&run, 0, &PAIR).unwrap();
+    assert!(desk.give(&run, 0, &THREE).unwrap_err().contains("and is over"));
+    // A zero of the other sign is another candidate.
+    let mut other = PAIR;
+    other[1] = 0.0;
+    assert!(desk.give(&run, 0, &other).unwrap_err().contains("and is over"));
+    let proposing = desk.submit(evolution(4, 2));
+    assert!(desk.give(&proposing, 0, &PAIR).unwrap_err().contains("proposes its own"));
+    assert!(desk.finish(&proposing).unwrap_err().contains("cancel"));
+    assert!(desk.give(&RunId("walk-9".into()), 0, &PAIR).unwrap_err().contains("no run"));
+}
+
+/// Killed after every single record, the coordinator knows what it was given and what became of it.
+#[test]
+fn a_coordinator_that_is_killed_at_any_moment_answers_as_if_it_had_lived() {
+    for checkpoint_generations in [1, 3, 200] {
+        let mut desk = Desk::with(|limits| limits.checkpoint_generations = checkpoint_generations);
+        desk.join(1);
+        let run = desk.submit(given(3, 10));
+        for (generation, points) in (0..6).zip([&PAIR[..], &THREE, &THREE, &PAIR, &PAIR, &THREE]) {
+            desk.give(&run, generation, points).unwrap();
+            desk.work_off(1);
+        }
+        for end in 1..=desk.records.len() {
+            let mut again = Desk::with(|limits| limits.checkpoint_generations = checkpoint_generations);
+            again.records = desk.records[..end].to_vec();
+            again.restart();
+            again.join(1);
+            again.work_off(1);
+            let open = again.view(&run).generation;
+            // The client has heard of all generations but perhaps the last, and gives that one again.
+            for (generation, points) in (0..6).zip([&PAIR[..], &THREE, &THREE, &PAIR, &PAIR, &THREE]) {
+                if generation + 1 < open {
+                    continue;
+                }
+                again.give(&run, generation, points).unwrap();
+                again.work_off(1);
+                assert_eq!(
+                    answer(&again, &run, generation, points),
+                    Some(desk.run(&run).layout.generation(generation))
+                        .map(|range| (range.start..range.end).map(value_of).collect()),
+                    "generation {generation} after {end} records"
+                );
+            }
+            assert_eq!(again.recorded(&run), all(15), "after {end} records");
+            again.finish(&run).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_given_candidates_can_be_cancelled_stopped_and_resumed_while_it_waits() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(with_wall(given(3, 10), 60));
+    desk.give(&run, 0, &PAIR).unwrap();
+    desk.work_off(1);
+    desk.heartbeat(1);
+    desk.pass(61_000);
+    assert!(matches!(desk.run(&run).phase, Phase::Suspended(_)));
+    assert!(desk.give(&run, 1, &PAIR).unwrap_err().contains("resume it first"));
+    assert_eq!(answer(&desk, &run, 0, &PAIR), Some(vec![value_of(0), value_of(1)]));
+    desk.resume(&run);
+    desk.join(2);
+    desk.give(&run, 1, &THREE).unwrap();
+    desk.work_off(2);
+    assert_eq!(answer(&desk, &run, 1, &THREE), Some((2..5).map(value_of).collect()));
+    desk.cancel(&run);
+    desk.write_tables();
+    assert_eq!(desk.run(&run).phase, Phase::Finished(Reason::Cancelled));
+    assert_eq!(desk.run(&run).trials_end, 5);
+    assert!(desk.give(&run, 2, &PAIR).unwrap_err().contains("has ended"));
+    desk.restart();
+    assert_eq!(answer(&desk, &run, 1, &THREE), Some((2..5).map(value_of).collect()), "what was acknowledged stays");
+}
+
+#[test]
+fn a_run_ends_by_itself_after_its_last_generation_and_at_the_first_failure_where_that_aborts_it() {
+    let mut desk = Desk::new();
+    desk.join(1);
+    let run = desk.submit(given(3, 2));
+    for generation in 0..2 {
+        desk.give(&run, generation, &PAIR).unwrap();
+        desk.work_off(1);
+    }
+    assert_eq!(answer(&desk, &run, 1, &PAIR), Some((2..4).map(value_of).collect()));
+    desk.write_tables();
+    assert_eq!(desk.run(&run).phase, Phase::Finished(Reason::Complete));
+    assert!(desk.give(&run, 2, &PAIR).unwrap_err().contains("has ended"));
+
+    let run = desk.submit(aborting(given(3, 9)));
+    desk.give(&run, 0, &PAIR).unwrap();
+    let grant = desk.grant(1);
+    desk.report_as(1, &grant, grant.range, outcomes_but(grant.range, 0), true);
+    desk.work_off(1);
+    assert!(matches!(desk.run(&run).phase, Phase::Ending(Reason::Aborted(_))));
+    assert!(desk.run(&run).answer_to(0, &PAIR).is_err());
 }

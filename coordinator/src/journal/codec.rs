@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use prost::Message;
-use tumble_core::{Attempt, AttemptOutcome, Champion, Checkpoint, Difference, GenerationRow, Reason, Record};
+use tumble_core::{Answer, Attempt, AttemptOutcome, Champion, Checkpoint, Difference, GenerationRow, Reason, Record};
 use tumble_domain::{Era, TrialRange};
 use tumble_proto::v1::{self, journal_record::Kind as Wire};
 use tumble_proto::{WireError, describe, outcomes};
@@ -26,6 +26,7 @@ pub(crate) enum Kind {
     Resumed = 10,
     Disagreed = 11,
     Resynced = 12,
+    Given = 13,
 }
 
 /// Why bytes are not a record.
@@ -59,6 +60,7 @@ pub(crate) fn kind(record: &Record) -> Kind {
         Record::Resumed => Kind::Resumed,
         Record::Disagreed { .. } => Kind::Disagreed,
         Record::Resynced { .. } => Kind::Resynced,
+        Record::Given { .. } => Kind::Given,
     }
 }
 
@@ -145,6 +147,7 @@ pub fn encode(run: &str, record: &Record) -> Vec<u8> {
             disagreements: checkpoint.disagreements,
             differing: checkpoint.differing.iter().map(difference_to_wire).collect(),
             resyncs: checkpoint.resyncs,
+            answer: checkpoint.answer.as_ref().map(answer_to_wire),
             trials_end: checkpoint.trials_end,
             eras: checkpoint.eras.iter().flat_map(|e| [u64::from(e.generation), e.first_trial, e.candidates]).collect(),
         }),
@@ -162,6 +165,9 @@ pub fn encode(run: &str, record: &Record) -> Vec<u8> {
         }),
         Record::Resynced { worker, generation } => {
             Wire::Resynced(v1::Resynced { worker: worker.clone(), generation: *generation })
+        }
+        Record::Given { generation, points } => {
+            Wire::Given(v1::Given { generation: *generation, points: numbers_to_wire(points) })
         }
     };
     sealed(run, v1::JournalRecord { kind: Some(kind), check: None }.encode_to_vec())
@@ -246,6 +252,7 @@ pub fn decode(run: &str, body: &[u8]) -> Result<Record, CodecError> {
             disagreements: checkpoint.disagreements,
             differing: checkpoint.differing.into_iter().map(difference_from_wire).collect(),
             resyncs: checkpoint.resyncs,
+            answer: checkpoint.answer.map(answer_from_wire).transpose()?,
         })),
         Wire::Ending(ending) => {
             Record::Ending { reason: reason_from_wire(ending.reason, ending.detail)?, trials_end: ending.trials_end }
@@ -262,6 +269,10 @@ pub fn decode(run: &str, body: &[u8]) -> Result<Record, CodecError> {
             named: disagreed.named.into_iter().map(difference_from_wire).collect(),
         },
         Wire::Resynced(resynced) => Record::Resynced { worker: resynced.worker, generation: resynced.generation },
+        Wire::Given(given) => Record::Given {
+            generation: given.generation,
+            points: numbers_from_wire(&given.points).ok_or(WireError::Malformed("points"))?.into(),
+        },
     })
 }
 
@@ -293,6 +304,33 @@ fn difference_to_wire(difference: &Difference) -> v1::Difference {
 
 fn difference_from_wire(wire: v1::Difference) -> Difference {
     Difference { trial: wire.trial, column: wire.column, recorded: wire.recorded, again: wire.again }
+}
+
+/// Numbers as little-endian bytes.
+pub(crate) fn numbers_to_wire(numbers: &[f64]) -> Vec<u8> {
+    numbers.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+/// The numbers of these bytes, if they are whole.
+pub(crate) fn numbers_from_wire(bytes: &[u8]) -> Option<Vec<f64>> {
+    let (numbers, []) = bytes.as_chunks::<8>() else { return None };
+    Some(numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
+}
+
+fn answer_to_wire(answer: &Answer) -> v1::Answer {
+    v1::Answer {
+        generation: answer.generation,
+        hash: answer.hash.0.to_vec(),
+        outcomes: outcomes::pack(&answer.outcomes),
+    }
+}
+
+fn answer_from_wire(wire: v1::Answer) -> Result<Answer, WireError> {
+    Ok(Answer {
+        generation: wire.generation,
+        hash: StateHash(wire.hash.try_into().map_err(|_| WireError::Malformed("hash"))?),
+        outcomes: Arc::new(outcomes::unpack(&wire.outcomes)?),
+    })
 }
 
 fn champion_to_wire(champion: &Champion) -> v1::Champion {
@@ -393,6 +431,17 @@ mod tests {
                 again: "NaN".into(),
             }],
             resyncs: 3,
+            answer: Some(Answer {
+                generation: 8,
+                hash: StateHash([7; 16]),
+                outcomes: Arc::new(tumble_domain::Outcomes {
+                    trials: 2,
+                    metrics: 1,
+                    statuses: vec![tumble_domain::Status::Scored, tumble_domain::Status::TimedOut],
+                    values: vec![-0.0, 1.0],
+                    errors: vec![tumble_domain::TrialError { offset: 1, message: "late".into() }],
+                }),
+            }),
         };
         let record = Record::Checkpoint(Box::new(checkpoint.clone()));
         match decode("run", &encode("run", &record)) {

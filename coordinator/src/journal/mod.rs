@@ -276,18 +276,19 @@ impl Journal {
     }
 
     /// Deletes what a checkpoint and durable parts cover together: outcomes of trials before `written_end` that were
-    /// recorded before the run's last checkpoint, and older checkpoints.
+    /// recorded before the run's last checkpoint, candidates that were given before it, and older checkpoints.
     pub fn retire(&mut self, run: &RunId, written_end: u64) -> Result<(), JournalError> {
         self.delete(
             "DELETE FROM records WHERE run = ?1 AND
-                 (kind = ?2 AND last <= ?4 OR kind IN (?3, ?5)) AND
+                 (kind = ?2 AND last <= ?4 OR kind IN (?3, ?5, ?6)) AND
                  seq < (SELECT max(seq) FROM records WHERE run = ?1 AND kind = ?3)",
             params![
                 &*run.0,
                 Kind::Scored as i64,
                 Kind::Checkpoint as i64,
                 written_end as i64,
-                Kind::PartWritten as i64
+                Kind::PartWritten as i64,
+                Kind::Given as i64
             ],
         )
     }

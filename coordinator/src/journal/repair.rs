@@ -81,17 +81,20 @@ impl Journal {
                     "the recorded outcomes of trials {} were damaged; those that no part holds are evaluated again",
                     damage.trials
                 )
-            } else if is(&[Kind::Scored, Kind::GenerationClosed]) && damage.seq > checkpoint {
+            } else if is(&[Kind::Given]) && damage.seq < checkpoint {
+                "candidates that a checkpoint has were damaged and are left out".to_owned()
+            } else if is(&[Kind::Scored, Kind::GenerationClosed, Kind::Given]) && damage.seq > checkpoint {
                 // What follows was decided from it, and is decided again.
                 self.delete(
-                    "DELETE FROM records WHERE run = ?1 AND seq > ?2 AND kind IN (?3, ?4, ?5, ?6)",
+                    "DELETE FROM records WHERE run = ?1 AND seq > ?2 AND kind IN (?3, ?4, ?5, ?6, ?7)",
                     params![
                         of,
                         damage.seq,
                         Kind::Scored as i64,
                         Kind::GenerationClosed as i64,
                         Kind::PartWritten as i64,
-                        Kind::Ending as i64
+                        Kind::Ending as i64,
+                        Kind::Given as i64
                     ],
                 )?;
                 "a record of an open generation was damaged; what followed it is evaluated again".to_owned()

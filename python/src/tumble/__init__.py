@@ -27,6 +27,7 @@ from ._errors import (
     TumbleError,
     TumbleWarning,
 )
+from ._pool import Evaluated, Pool, pool
 from ._result import Champion, Result
 from ._result import open_folder as open
 from ._run import resume, run
@@ -36,8 +37,10 @@ __all__ = [
     "Champion",
     "Client",
     "CoordinatorUnreachable",
+    "Evaluated",
     "InternalError",
     "Interrupted",
+    "Pool",
     "Result",
     "ResultsDisagree",
     "Run",
@@ -53,6 +56,7 @@ __all__ = [
     "linear",
     "log",
     "open",
+    "pool",
     "resume",
     "run",
     "values",

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Type, Union
 from ._binary import Answer, call
 from ._function import travel
 from ._errors import Interrupted, of_exit_code
+from ._pool import Pool, pool_of
 from ._progress import Progress, Wanted
 from ._result import CODE, RUN_FILE, Result, missing_folder, surroundings
 from ._run import Evaluate, _overrides, ended, is_run_file, lay_code, refuse_keywords, refuse_within, write
@@ -83,6 +84,11 @@ class Client:
             lay_code(made, code)
             here = str(code) if made.travel.packed is not None else made.travel.here or str(code)
             return self._submitted(["submit", str(code / RUN_FILE), "--here", here, *options])
+
+    def pool(self, evaluate: Evaluate, *, key: Optional[str] = None, **settings: Any) -> "Pool":
+        """The coordinator's workers for candidates of an optimiser of your own; the keywords are those of `tumble.pool`, but for
+        `workers`, `out` and `resume`: the same call with the same `key` goes on with the same run."""
+        return pool_of(self._access, evaluate, key, settings)
 
     def runs(self) -> List["Run"]:
         """The coordinator's runs."""

@@ -1,6 +1,6 @@
 //! What a run file means: defaults, sections, axes and overrides.
 
-use tumble_domain::{AxisTarget, AxisValues, Direction, Plan, Seed, Value};
+use tumble_domain::{AxisTarget, AxisValues, Direction, Kind, Plan, Seed, Value};
 use tumble_runfile::{KEYS, Place, Understood, canonical, summary};
 use tumble_search::strategies;
 
@@ -290,6 +290,34 @@ noise = [0.0, 0.1]
     assert_eq!(targets, [&AxisTarget::Genome(0), &AxisTarget::Parameter(3)]);
     let names: Vec<String> = summary(&understood).columns.into_iter().map(|c| c.name).collect();
     assert!(names.contains(&"noise".to_owned()) && !names.contains(&"x0".to_owned()), "{names:?}");
+}
+
+#[test]
+fn candidates_that_a_client_gives_are_vectors_or_any_values_of_axes() {
+    let vectors = understood("pipeline = \"functions\"\n[evolve]\nstrategy = \"given\"\n", &[]);
+    let Plan::Evolve(evolve) = &vectors.spec.plan else { panic!("it evolves") };
+    assert!(evolve.is_given() && vectors.spec.plan.is_given());
+    assert_eq!((evolve.population, evolve.generations), (Some(4096), 1_000_000));
+    let text = r#"
+pipeline = "networks"
+[evolve]
+strategy = "given"
+population = 20
+[evolve.axes]
+rate = { any = "number" }
+units = { any = "integer" }
+data = ["a", "b"]
+"#;
+    let axes = understood(text, &[]);
+    let Plan::Evolve(evolve) = &axes.spec.plan else { panic!("it evolves") };
+    let values: Vec<&AxisValues> = evolve.axes.iter().map(|axis| &axis.values).collect();
+    let words = AxisValues::List(vec![Value::text("a"), Value::text("b")]);
+    assert_eq!(values, [&AxisValues::Any(Kind::Float), &AxisValues::Any(Kind::Integer), &words]);
+    let written = canonical(&axes.spec, &axes.inner);
+    assert!(written.contains("rate = { any = \"number\" }\nunits = { any = \"integer\" }\n"), "{written}");
+    assert!(!written.contains("start"), "{written}");
+    let again = understood(&written, &[]);
+    assert_eq!((canonical(&again.spec, &again.inner), &again.spec), (written, &axes.spec));
 }
 
 #[test]

@@ -1807,3 +1807,86 @@ run.toml:4:15: `start` is out of bounds: 3.0
 ",
     );
 }
+
+/// Where a client gives the candidates there is nothing to begin with and nothing to run over; elsewhere nobody gives anything.
+#[test]
+fn what_a_client_gives_is_held_apart_from_what_a_strategy_proposes() {
+    refuses(
+        r#"
+pipeline = "functions"
+[evolve]
+strategy = "given"
+start = 0.5
+sigma = 0.1
+[evolve.axes]
+noise = { linear = [0.0, 1.0] }
+x0 = { any = "integer" }
+function = { any = "text" }
+rotated = { any = "number", points = 3 }
+"#,
+        r#"
+run.toml:5:1: unknown key `sigma` in [evolve]
+    5 | sigma = 0.1
+      | ^^^^^
+    write one of `strategy`, `population`, `generations`, `start`, `trial_seeds`, `stop` or `axes`
+run.toml:7:11: axis `noise` has an interval, but a client gives its values as they are
+    7 | noise = { linear = [0.0, 1.0] }
+      |           ^^^^^^
+    write `{ any = "number" }`
+run.toml:8:14: axis `x0` takes numbers, which `any = "integer"` does not give
+    8 | x0 = { any = "integer" }
+      |              ^^^^^^^^^
+    write `{ any = "number" }`
+run.toml:9:20: axis `function` takes text, which `any = "text"` does not give
+    9 | function = { any = "text" }
+      |                    ^^^^^^
+    write a list of all that it may be
+run.toml:10:29: `points` does not go with `any` in axis `rotated`
+    10 | rotated = { any = "number", points = 3 }
+       |                             ^^^^^^
+    remove it
+"#,
+    );
+    refuses(
+        r#"
+pipeline = "functions"
+[evolve]
+strategy = "cma-es"
+[evolve.axes]
+noise = { any = "number" }
+"#,
+        r#"
+run.toml:5:11: axis `noise` has whatever is given, and nobody gives it anything
+    5 | noise = { any = "number" }
+      |           ^^^
+    write what it runs over, or `strategy = "given"` in [evolve]
+"#,
+    );
+    refuses(
+        r#"
+pipeline = "functions"
+[evolve]
+strategy = "given"
+population = 70_000
+start = 0.5
+[sweep]
+design = "grid"
+[sweep.axes]
+noise = [0.0, 0.1]
+"#,
+        r#"
+run.toml:4:14: `population` is 70000, but at most 65536 candidates are given at once: give them in several generations
+    4 | population = 70_000
+      |              ^^^^^^
+    `tumble strategies given` lists what it takes
+run.toml:5:9: `start` has no meaning with `given`: a client gives all candidates
+    5 | start = 0.5
+      |         ^^^
+    remove it
+run.toml:6:1: an evolution of a sweep runs inside a trial, where nobody gives it candidates
+    6 | [sweep]
+      | ^^^^^^^
+    remove [sweep], or take a strategy that proposes candidates
+"#,
+    );
+}

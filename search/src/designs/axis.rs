@@ -1,6 +1,6 @@
 //! One axis of a sweep: from a step number or a fraction of the axis to its value.
 
-use tumble_domain::{Axis, AxisValues, Value};
+use tumble_domain::{Axis, AxisValues, Kind, Value};
 
 use super::DesignError;
 use crate::noise::{part_of, unit};
@@ -16,6 +16,8 @@ pub(crate) enum Scale {
     Linear { from: f64, to: f64, points: Option<u64> },
     /// Equal ratios.
     Log { from: f64, to: f64, points: Option<u64> },
+    /// Whatever is given, of this kind.
+    Any(Kind),
 }
 
 impl Scale {
@@ -43,6 +45,7 @@ impl Scale {
                 }
                 Ok(Scale::Log { from: *from, to: *to, points: *points })
             }
+            AxisValues::Any(kind) => Ok(Scale::Any(*kind)),
         }
     }
 
@@ -52,6 +55,7 @@ impl Scale {
             Scale::Values(values) => Some(values.len() as u64),
             Scale::Integers { count, .. } => Some(*count),
             Scale::Linear { points, .. } | Scale::Log { points, .. } => *points,
+            Scale::Any(_) => None,
         }
     }
 
@@ -68,6 +72,7 @@ impl Scale {
                 let last = points.map_or(1, |points| points - 1);
                 Value::Float(log_step(*from, *to, step.min(last), last))
             }
+            Scale::Any(kind) => any(*kind, step as f64),
         }
     }
 
@@ -81,7 +86,17 @@ impl Scale {
             }
             // Lists and integers always know their steps.
             (Scale::Values(_) | Scale::Integers { .. }, None) => self.step(0),
+            // No design lays out what is only ever given.
+            (Scale::Any(_), None) => self.step(0),
         }
+    }
+}
+
+/// A number as a value of this kind, which takes numbers.
+pub(crate) fn any(kind: Kind, x: f64) -> Value {
+    match kind {
+        Kind::Integer => Value::Integer(x as i64),
+        _ => Value::Float(x),
     }
 }
 

@@ -12,6 +12,7 @@ mod eggroll_int8;
 mod ending;
 mod frame;
 mod ga;
+mod given;
 mod lm_ma_es;
 mod members;
 mod memory;
@@ -38,6 +39,7 @@ mod yardstick;
 
 use std::sync::LazyLock;
 
+pub use self::given::{GIVEN_CANDIDATES_MAX, GIVEN_NUMBERS_MAX, check_size as check_given_size};
 pub use self::memory::Memory;
 use self::memory::Numbers;
 pub use self::rungs::{POINTS_MAX, rungs};
@@ -98,6 +100,9 @@ static SHELF: &[Entry] = &[
 static DESCRIPTIONS: LazyLock<Vec<StrategyDescription>> =
     LazyLock::new(|| SHELF.iter().map(|entry| (entry.describe)()).collect());
 
+static GIVEN_ENTRY: Entry = given::ENTRY;
+static GIVEN_DESCRIPTION: LazyLock<StrategyDescription> = LazyLock::new(|| (given::ENTRY.describe)());
+
 /// What a strategy is built from, checked.
 struct Order {
     seed: Seed,
@@ -141,9 +146,14 @@ pub fn all() -> &'static [StrategyDescription] {
     &DESCRIPTIONS
 }
 
+/// What `strategy = "given"` is: it searches nothing, so it is none of [`all`].
+pub fn given() -> &'static StrategyDescription {
+    &GIVEN_DESCRIPTION
+}
+
 /// The strategy of this name.
 pub fn describe(name: &str) -> Option<&'static StrategyDescription> {
-    all().iter().find(|description| description.name == name)
+    all().iter().chain([given()]).find(|description| description.name == name)
 }
 
 /// How many candidates a generation has when the run file is silent.
@@ -246,6 +256,7 @@ fn find(name: &str) -> Result<(&'static Entry, &'static StrategyDescription), St
     SHELF
         .iter()
         .zip(all())
+        .chain([(&GIVEN_ENTRY, given())])
         .find(|(_, description)| description.name == name)
         .ok_or_else(|| StrategyError::Unknown(name.to_owned()))
 }

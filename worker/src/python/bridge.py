@@ -194,8 +194,7 @@ def load(entry):
     try:
         module = run() or module
     except ModuleNotFoundError as error:
-        fix = "install it for %s, or name an interpreter that has it: `interpreter` in [python], or TUMBLE_PYTHON" % sys.executable
-        raise CannotRun("%s cannot be imported: %s; %s" % (module_name, told(error), fix), True)
+        raise CannotRun("%s cannot be imported: %s; %s" % (module_name, told(error), installed()), True)
     except BaseException as error:
         raise CannotRun("%s cannot be imported:\n%s" % (module_name, told(error)))
     found = module
@@ -207,6 +206,10 @@ def load(entry):
     if not callable(found):
         raise CannotRun("`%s` of %s is no function" % (function_name, module_name))
     return module, found
+
+
+def installed():
+    return "install it for %s, or name an interpreter that has it: `interpreter` in [python], or TUMBLE_PYTHON" % sys.executable
 
 
 def names_in(folder):
@@ -454,8 +457,15 @@ def whole(given, start, end):
     try:
         result = function(**{name: values[start:end].copy() for name, values in given.items()})
         rows = []
+        if result is None:
+            # NumPy would make a NaN of it.
+            raise CannotRun(misfit(result))
         for metric in metrics:
-            values = numpy.asarray(member(result, metric) if result is not None else None, dtype="float64")
+            given_back = member(result, metric)
+            try:
+                values = numpy.asarray(given_back, dtype="float64")
+            except (TypeError, ValueError) as error:
+                raise CannotRun("the metric `%s` is no array of numbers: %s" % (metric, named(error)))
             if values.shape != (count,):
                 raise CannotRun("the metric `%s` has the shape %s for a batch of %d: return one number for each trial, shape (%d,)" % (metric, values.shape, count, count))
             rows.append(values)
@@ -491,7 +501,7 @@ try:
             import numpy
         except ImportError as error:
             if batch:
-                raise CannotRun("`batch = true` needs NumPy, and %s has none (%s)" % (sys.executable, error), True)
+                raise CannotRun("`batch = true` needs NumPy, which cannot be imported (%s); %s" % (error, installed()), True)
     module, function = load(entry)
     if mode == b"A":
         channel.say(b"S", describe(module, function))

@@ -35,7 +35,12 @@ pub fn find(interpreter: Option<&str>, here: &Path) -> Result<PathBuf, String> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = std::env::split_paths(&path).map(|folder| folder.join(&word)).find(|file| is_executable(file));
         return found.ok_or_else(|| {
-            format!("the interpreter `{word}` ({place}) is in no folder of PATH ({}); {help}", path.to_string_lossy())
+            format!(
+                "the interpreter `{word}` ({place}) is in no folder of PATH ({}), and no virtual environment of that name lies in {}; \
+                 such a folder belongs to one machine: make it there too, or {help}",
+                path.to_string_lossy(),
+                here.display()
+            )
         });
     }
     let mut file = here.join(&word);

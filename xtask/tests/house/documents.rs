@@ -30,7 +30,7 @@ fn every_example_is_a_valid_run() {
 fn every_example_is_run_by_the_checks_and_told_of() {
     let (checks, told) = (read(".ci/run"), read("examples/README.md"));
     let mut problems = Vec::new();
-    for path in files("examples", &[".toml", ".py"]) {
+    for path in files("examples", &[".toml", ".py", ".ipynb"]) {
         let name = path.file_name().and_then(|name| name.to_str()).expect("a plain name");
         let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a plain name");
         if !checks.contains(stem) {
@@ -113,7 +113,8 @@ fn absences(text: &str) -> Vec<String> {
 
 /// What is wrong with an item: it names no test, or one that is not there.
 fn unheld(item: &str, tests: &BTreeSet<String>) -> Option<String> {
-    let named: Vec<&str> = item.split('`').skip(1).step_by(2).filter(|name| is_test_name(name)).collect();
+    let is_named = |name: &&str| is_test_name(name) || is_script(name);
+    let named: Vec<&str> = item.split('`').skip(1).step_by(2).filter(is_named).collect();
     let missing: Vec<&str> = named.iter().copied().filter(|name| !tests.contains(*name)).collect();
     match (named.is_empty(), missing.as_slice()) {
         (true, _) => Some(format!("docs/architecture.md: no test holds \"{item}\"")),
@@ -127,9 +128,16 @@ fn is_test_name(name: &str) -> bool {
     name.matches('_').count() >= 3 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// Every function that is a test.
+/// A test that is a program of its own, which `.ci/run` calls.
+fn is_script(name: &str) -> bool {
+    name.starts_with("tests/")
+}
+
+/// Every function that is a test, and the scripts that `.ci/run` calls.
 fn test_names() -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+    let called = read(".ci/run");
+    let scripts = called.split_whitespace().filter(|word| is_script(word) && root().join(word).is_file());
+    let mut names: BTreeSet<String> = scripts.map(str::to_owned).collect();
     for path in files("", &[".rs"]) {
         let text = read(&path);
         let mut is_test = false;

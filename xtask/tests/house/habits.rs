@@ -37,7 +37,7 @@ fn nothing_is_left_to_do_and_no_test_is_left_out() {
 /// What is committed works on any machine: nothing names a folder of the machine that it was written on.
 #[test]
 fn nothing_names_a_folder_of_one_machine() {
-    let endings = [".rs", ".toml", ".md", ".py", ".proto", ".sbatch", ".sh", ".ci/run"];
+    let endings = [".rs", ".toml", ".md", ".py", ".proto", ".sbatch", ".sh", ".ipynb", ".ci/run"];
     let mut problems = Vec::new();
     for path in files("", &endings) {
         let text = read(&path);

@@ -9,6 +9,7 @@ mod formats;
 mod habits;
 mod manifest;
 mod mutants;
+mod notebooks;
 mod numbers;
 mod purity;
 mod rooms;

@@ -39,7 +39,7 @@ const ROOM_WORDS: [(&str, &str, &[&str]); 3] = [
 
 /// Sources and prose of ours. `docs/terms.md` itself names the words that it replaces, and so do these rules.
 fn texts() -> Vec<(String, String)> {
-    files("", &[".rs", ".proto", ".md", ".py", "Cargo.toml"])
+    files("", &[".rs", ".proto", ".md", ".py", ".ipynb", "Cargo.toml"])
         .into_iter()
         .filter(|path| !path.starts_with("xtask/tests/house") && !path.ends_with("docs/terms.md"))
         .map(|path| (path.display().to_string(), read(&path)))

@@ -111,6 +111,15 @@ pub(crate) fn evolution(population: u32, generations: u32) -> RunSpec {
     }))
 }
 
+/// A run whose candidates a client gives, at most `population` at once.
+pub(crate) fn given(population: u32, generations: u32) -> RunSpec {
+    let mut spec = evolution(population, generations);
+    if let Plan::Evolve(evolve) = &mut spec.plan {
+        (evolve.strategy, evolve.settings, evolve.start) = ("given".into(), Vec::new(), Start::Middle);
+    }
+    spec
+}
+
 pub(crate) fn aborting(spec: RunSpec) -> RunSpec {
     RunSpec { limits: RunLimits { on_failure: OnFailure::Abort, ..spec.limits.clone() }, ..spec }
 }
@@ -251,6 +260,38 @@ impl Desk {
     pub(crate) fn cancel(&mut self, run: &RunId) {
         let request = self.request();
         self.event(Event::CancelRequested { request, run: run.clone() });
+    }
+
+    /// A client gives candidates of two numbers; why they are refused, if they are.
+    pub(crate) fn give(&mut self, run: &RunId, generation: u32, points: &[f64]) -> Result<(), String> {
+        let (request, points) = (self.request(), points.into());
+        self.asked(Event::Given { request, run: run.clone(), generation, points })
+    }
+
+    /// A client gives no more; why it may not say so, if it may not.
+    pub(crate) fn finish(&mut self, run: &RunId) -> Result<(), String> {
+        let request = self.request();
+        self.asked(Event::FinishRequested { request, run: run.clone() })
+    }
+
+    /// An event that is answered, or refused without a trace.
+    fn asked(&mut self, event: Event) -> Result<(), String> {
+        let now = Timestamp { mono_ms: self.now_ms, unix_ms: self.now_ms };
+        let effects = self.core.handle(now, event);
+        check::invariants(&self.core);
+        let records = &mut self.records;
+        let before = records.len();
+        let outgoing = effects.settle(|new| {
+            records.extend(new);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        let outgoing = outgoing.unwrap_or_else(|never| match never {});
+        let reply = outgoing.replies.into_iter().next().expect("it is answered").result;
+        assert!(reply.is_ok() || self.records.len() == before, "a refusal leaves no record");
+        self.messages.extend(outgoing.messages);
+        self.work.extend(outgoing.work);
+        self.moments.push((self.records.len(), durable(&self.core)));
+        reply.map(drop).map_err(|refusal| refusal.to_string())
     }
 
     pub(crate) fn resume(&mut self, run: &RunId) {
