@@ -31,9 +31,10 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ._binary import Answer, binary
 from ._binary import _take as take_notice
-from ._errors import TumbleError, TumbleWarning, of_exit_code
+from ._errors import RunStopped, TumbleError, TumbleWarning, of_exit_code
 from ._result import CODE, RUN_FILE, Result, surroundings
-from ._run import Evaluate, Written, _begin, _overrides, ended, is_run_file, lay_code, refuse_keywords, write
+from ._function import travel
+from ._run import Evaluate, Written, _begin, _overrides, ended, is_run_file, lay_code, refuse_keywords, refuse_within, write
 
 #: What an axis may be: `float` or `int` for any number, `bool`, or a list of all that it may be.
 AxisKind = Union[type, Sequence[Any], Mapping[str, Any]]
@@ -70,6 +71,7 @@ class Pool(Executor):
         self._jobs: "queue.SimpleQueue[Optional[_Job]]" = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closing = False
+        self._stopped = False
         self._scratch: Optional["tempfile.TemporaryDirectory[str]"] = None
         around = dict(os.environ, **environment)
         around.pop("TUMBLE_QUIET", None)
@@ -128,7 +130,7 @@ class Pool(Executor):
             joined.errors.extend((before + one["candidate"], one["replicate"], one["error"]) for one in answer["errors"])
         return joined
 
-    def map(self, *given: Any, timeout: Optional[float] = None, chunksize: int = 1) -> Any:  # type: ignore[override]
+    def map(self, *given: Any, timeout: Optional[float] = None, chunksize: int = 1) -> Any:
         """The objective of each candidate, as a list in their order; NaN for one that failed.
 
         `pool.map(candidates)`, or as an executor's: `pool.map(pool, candidates)`. So it is what SciPy takes as `workers`:
@@ -179,12 +181,16 @@ class Pool(Executor):
         """Completes the run: waits for what was submitted, writes the tables, and gives the result. Raises what `tumble.run`
         raises of a run that did not end well."""
         self._close(finish=True)
+        if self._answer.exit_code == 4:
+            reason = self._answer.value.get("reason") or self._answer.error
+            raise RunStopped(f"the run was stopped: {reason}; go on with tumble.pool(resume={str(self._folder)!r})", self._folder)
         if self._result is None:
             self._result = ended(self._answer, self._folder, stacklevel=3)
         return self._result
 
     def stop(self) -> None:
         """Leaves the run as it is, to go on with `tumble.pool(resume=folder)`; what was submitted and not answered is not."""
+        self._stopped = True
         self._close(finish=False)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -212,7 +218,10 @@ class Pool(Executor):
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         # After an error the run waits, so that nothing that was evaluated is lost.
-        self.close() if kind is None else self.stop()
+        if kind is not None:
+            self.stop()
+        elif not self._stopped:
+            self.close()
 
     def __repr__(self) -> str:
         return f"<pool {self.id}>"
@@ -409,6 +418,7 @@ def pool(
     name: Optional[str] = None,
     limits: Optional[Mapping[str, Any]] = None,
     interpreter: Optional[str] = None,
+    bundle: Optional[Sequence[str]] = None,
     set: Optional[Mapping[str, Any]] = None,
     workers: Optional[int] = None,
     out: Union[str, "os.PathLike[str]"] = "runs",
@@ -428,26 +438,36 @@ def pool(
 
     `resume` goes on with the pool of that folder, which was stopped or killed: `pool.generation` is the next one.
     """
+    settings = dict(locals())
+    refuse_within()
     options = [] if workers is None else ["--workers", str(int(workers))]
     if resume is not None:
         if evaluate is not None:
             raise TypeError("a pool that goes on has its function: leave it out, as tumble.pool(resume=folder)")
         folder = Result(resume).folder
         return Pool(["pool", "--resume", "--out", str(folder), *options], None, folder, surroundings(folder))
-    made = _written(evaluate, locals())
+    made = _written(evaluate, settings)
     overrides = _overrides(set)
     if made is None:
         command = ["pool", os.fspath(evaluate), "--under", os.fspath(out), *options, *overrides]  # type: ignore[arg-type]
         return Pool(command, evaluate, None, surroundings(None))
     folder = _begin(made, Path(out))
     code = folder / CODE
-    here = made.travel.here or str(code)
+    here = str(code) if bundle is not None else made.travel.here or str(code)
     command = ["pool", str(code / RUN_FILE), "--out", str(folder), "--here", here, *options, *overrides]
     return Pool(command, evaluate, folder, surroundings(folder))
 
 
 def pool_of(access: List[str], evaluate: Evaluate, key: Optional[str], settings: Mapping[str, Any]) -> Pool:
     """The pool of a coordinator's workers."""
+    refuse_within()
+    settings = dict(settings)
+    unknown = [key for key in settings if key not in _KEYWORDS]
+    if unknown:
+        raise TypeError(f"a client's pool has no keyword `{unknown[0]}`; it has {', '.join(_KEYWORDS)}")
+    if settings.get("bundle") is None and not isinstance(evaluate, (str, os.PathLike)) and travel(evaluate).here is None:
+        # It lies in no file that workers could have.
+        settings["bundle"] = []
     made = _written(evaluate, settings)
     options = ["--submit", *_overrides(settings.get("set")), *(["--key", key] if key is not None else []), *access]
     if made is None:
@@ -455,8 +475,8 @@ def pool_of(access: List[str], evaluate: Evaluate, key: Optional[str], settings:
     scratch = tempfile.TemporaryDirectory(prefix="tumble-")
     try:
         code = Path(scratch.name) / CODE
-        lay_code(made, code, with_origin=False)
-        here = made.travel.here or str(code)
+        lay_code(made, code)
+        here = str(code) if made.travel.packed is not None else made.travel.here or str(code)
         opened = Pool(["pool", str(code / RUN_FILE), "--here", here, *options], evaluate, None, surroundings(None))
     except BaseException:
         scratch.cleanup()
@@ -466,14 +486,17 @@ def pool_of(access: List[str], evaluate: Evaluate, key: Optional[str], settings:
 
 
 #: Keywords of a pool that stand in the run file as they are.
-_PLAIN = ("config", "replicates", "seed", "objective", "metrics", "name", "limits", "interpreter")
+_PLAIN = ("config", "replicates", "seed", "objective", "metrics", "name", "limits", "interpreter", "bundle")
+_OF_EVOLVE = ("population", "generations", "stop", "trial_seeds")
+#: Those of `Client.pool`.
+_KEYWORDS = ("axes", "genome", "batch", *_OF_EVOLVE, *_PLAIN, "set")
 
 
 def _written(evaluate: Optional[Evaluate], settings: Mapping[str, Any]) -> Optional[Written]:
     """The run file of a function; `None` where it is one already."""
     if evaluate is None:
         raise TypeError("tumble.pool takes the function to evaluate, or resume=folder")
-    of_evolve = {key: settings.get(key) for key in ("population", "generations", "stop", "trial_seeds")}
+    of_evolve = {key: settings.get(key) for key in _OF_EVOLVE}
     plain = {key: settings.get(key) for key in _PLAIN}
     if is_run_file(evaluate):
         keywords = dict(plain, axes=settings.get("axes"), genome=settings.get("genome"), **of_evolve)
