@@ -222,6 +222,11 @@ def test_a_run_file_is_run_with_settings_overridden(place):
     assert result.trials["value"].to_pylist() == [2.0, 2.0]
     assert result.folder.parent.name == "all" and result.folder.name.startswith("filed-")
     assert result.verify(1.0) == 2
+    # A run file takes the Python that the environment names, if it names one.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUMBLE_PYTHON", "/no/such/python")
+        with pytest.raises(tumble.RunFileError, match="there is no interpreter /no/such/python"):
+            tumble.run("model.toml", workers=1)
     with pytest.raises(TypeError, match="a run file says itself what `replicates` is"):
         tumble.run(Path("model.toml"), replicates=2)
 
@@ -284,7 +289,7 @@ def test_trials_that_raise_are_counted_and_told_and_the_others_stand():
     assert failed.value.exit_code == 3 and failed.value.result.summary["state"] == "failed"
 
 
-def test_an_evolution_gives_generations_and_a_champion_as_an_array():
+def test_an_evolution_gives_generations_and_a_champion_as_an_array(monkeypatch):
     numpy = pytest.importorskip("numpy")
 
     def evaluate(genome, shift: float) -> float:
@@ -311,6 +316,10 @@ def test_an_evolution_gives_generations_and_a_champion_as_an_array():
         workers=1,
     )
     assert set(settings.champion.settings) == {"rate", "width"} and settings.champion.genome.shape == (2,)
+    vector = one.champion.genome.tolist()
+    # Without NumPy it is a list.
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    assert one.champion.genome == vector
 
 
 def test_arrays_scalars_ranges_and_tuples_are_axes(place):

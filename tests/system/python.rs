@@ -94,6 +94,22 @@ fn a_sweep_of_a_function_is_the_same_for_one_worker_and_three() {
     place.tumble("run --resume --out three").exits(0);
 }
 
+/// It was asked in the run's folder, where it is not.
+#[test]
+fn a_run_of_a_function_is_extended_from_where_the_command_is_given() {
+    if !python_has("random") {
+        return;
+    }
+    let place = place_with("def evaluate(x: int, scale: float = 1.5):\n    return {\"y\": x * scale}\n");
+    place.results(&over("[1, 2, 3]", ""), 1, "out");
+    place.tumble("extend out --quiet --workers 1 --set replicates=2").exits(0);
+    assert_eq!(numbers(&place.path().join("out"), "y"), [1.5, 1.5, 3.0, 3.0, 4.5, 4.5]);
+    let elsewhere = Place::new();
+    let out = place.path().join("out").display().to_string();
+    let said = elsewhere.tumble(&format!("extend {out} --quiet --workers 1 --set replicates=3")).exits(2);
+    assert!(said.stderr.contains("there is no file model.py"), "{}", said.stderr);
+}
+
 /// The function waits for a file that the test makes, so that trials are surely in progress when everything is killed.
 const GATE: &str = r#"
 import os, time

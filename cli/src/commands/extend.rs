@@ -152,7 +152,13 @@ fn recorded(folder: &Path, known: &Known, output: Output) -> Result<Understood, 
 }
 
 fn asked(places: &Places, args: &ExtendArgs, known: &Known, output: Output) -> Result<Understood, Failure> {
-    let begun_from = runfile::begun_from(&places.run).filter(|_| args.file.is_none());
+    // A function is asked again where the run was begun, as far as that is known, or where the command is given; one that travelled
+    // lies in the run's folder.
+    let travelled = places.run.join(kept::FOLDER).is_dir();
+    let begun_from = match args.file.is_some() || travelled {
+        true => None,
+        false => Some(runfile::begun_from(&places.run).unwrap_or_else(|| PathBuf::from("."))),
+    };
     let file = args.file.clone().unwrap_or_else(|| places.run.join("run.toml"));
     runfile::read(&file, begun_from.as_deref(), &args.file_args.overrides, known, output)
 }

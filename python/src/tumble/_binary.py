@@ -90,8 +90,53 @@ def call(
     surroundings = dict(os.environ, **(environment or {}))
     # What a person has chosen for the terminal must not keep notices from us.
     surroundings.pop("TUMBLE_QUIET", None)
+    with _Interrupts() as interrupts:
+        answer = _answer([binary(), *arguments, "--output", "json", "--progress", "json"], on_notice, surroundings, leash, interrupts)
+    if interrupts.count:
+        raise Interrupted("interrupted")
+    return answer
+
+
+class _Interrupts:
+    """While this is entered, Ctrl-C is counted and passed on to the process, and raises nothing: an exception may come between any
+    two steps, and what the process had just said would be lost."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._process: Optional["subprocess.Popen[str]"] = None
+        self._before: Any = None
+
+    def __enter__(self) -> "_Interrupts":
+        # Other threads are not interrupted, and who ignores the signal goes on ignoring it.
+        if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT)):
+            self._before = signal.signal(signal.SIGINT, self._take)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def pass_on_to(self, process: "subprocess.Popen[str]") -> None:
+        """Has the process told of every interrupt, those before as well."""
+        self._process = process
+        if self.count:
+            process.send_signal(signal.SIGINT)
+
+    def _take(self, *_: Any) -> None:
+        self.count += 1
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+
+
+def _answer(
+    command: List[str],
+    on_notice: Optional[Callable[[Notice], None]],
+    surroundings: Mapping[str, str],
+    leash: bool,
+    interrupts: _Interrupts,
+) -> Answer:
     process = subprocess.Popen(
-        [binary(), *arguments, "--output", "json", "--progress", "json"],
+        command,
         stdin=subprocess.PIPE if leash else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -110,23 +155,19 @@ def call(
     answer = Answer(0, {})
     out: List[str] = []
     rest: List[str] = []
-    interrupts = 0
     open_streams = len(readers)
     try:
+        interrupts.pass_on_to(process)
         for reader in readers:
             reader.start()
         while open_streams:
-            try:
-                name, line = lines.get()
-                if line is None:
-                    open_streams -= 1
-                elif name == "out":
-                    out.append(line)
-                else:
-                    _take(line, answer, rest, on_notice)
-            except KeyboardInterrupt:
-                interrupts += 1
-                process.send_signal(signal.SIGINT)
+            name, line = lines.get()
+            if line is None:
+                open_streams -= 1
+            elif name == "out":
+                out.append(line)
+            else:
+                _take(line, answer, rest, on_notice)
         code = process.wait()
     finally:
         if process.poll() is None:
@@ -143,8 +184,6 @@ def call(
         rest.append("".join(out)[-2000:])
     answer.error = answer.error or answer.value.get("error", "") or "\n".join(rest)
     answer.error = answer.error or f"the program ended with exit code {answer.exit_code} and said nothing"
-    if interrupts:
-        raise Interrupted("interrupted")
     return answer
 
 

@@ -9,12 +9,11 @@ from types import TracebackType
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Type, Union
 
 from ._binary import Answer, call
-from ._function import travel
 from ._errors import Interrupted, of_exit_code
 from ._pool import Pool, pool_of
 from ._progress import Progress, Wanted
 from ._result import CODE, RUN_FILE, Result, missing_folder, surroundings
-from ._run import Evaluate, _overrides, ended, is_run_file, lay_code, refuse_keywords, refuse_within, write
+from ._run import Evaluate, _overrides, ended, is_run_file, lay_code, lies_in_no_file, refuse_keywords, refuse_within, write
 
 
 def connect(access: Optional[Union[str, "os.PathLike[str]"]] = None) -> "Client":
@@ -75,15 +74,14 @@ class Client:
         options = [*_overrides(set), *(["--key", key] if key is not None else []), *self._access]
         if is_run_file(evaluate):
             refuse_keywords(keywords, design, batch)
-            return self._submitted(["submit", os.fspath(evaluate), *options])  # type: ignore[arg-type]
-        if bundle is None and not isinstance(evaluate, (str, os.PathLike)) and travel(evaluate).here is None:
+            return self._submitted(["submit", os.fspath(evaluate), *options], of_file=True)  # type: ignore[arg-type]
+        if bundle is None and lies_in_no_file(evaluate):
             keywords["bundle"] = []
         made = write(evaluate, design=design, batch=batch, **keywords)
         with tempfile.TemporaryDirectory(prefix="tumble-") as scratch:
             code = Path(scratch) / CODE
             lay_code(made, code)
-            here = str(code) if made.travel.packed is not None else made.travel.here or str(code)
-            return self._submitted(["submit", str(code / RUN_FILE), "--here", here, *options])
+            return self._submitted(["submit", str(code / RUN_FILE), "--here", made.here(code), *options])
 
     def pool(self, evaluate: Evaluate, *, key: Optional[str] = None, **settings: Any) -> "Pool":
         """The coordinator's workers for candidates of an optimiser of your own; the keywords are those of `tumble.pool`, but for
@@ -98,8 +96,8 @@ class Client:
         """One run: its id, its name (the newest run of that name) or `last`. Raises `RunFileError` where there is none."""
         return Run(self, self._ask(["status", run]).value)
 
-    def _submitted(self, arguments: List[str]) -> "Run":
-        answer = call(arguments, environment=surroundings(None))
+    def _submitted(self, arguments: List[str], of_file: bool = False) -> "Run":
+        answer = call(arguments, environment=surroundings(None, of_file))
         if answer.exit_code != 0:
             raise of_exit_code(answer.exit_code, answer.error)
         return Run(self, answer.value)

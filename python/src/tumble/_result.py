@@ -159,7 +159,7 @@ class Result:
         `sample` is a share such as `0.1` or `"10%"`. Raises `ResultsDisagree` where a number differs: the function looks at the
         clock, draws without its seed, or keeps something from trial to trial; or it is not the function that it was.
         """
-        arguments = ["verify", str(self.folder), "--sample", str(sample), "--here", str(code_folder(self.folder))]
+        arguments = ["verify", str(self.folder), "--sample", str(sample)]
         answer = call(arguments, environment=surroundings(self.folder))
         if answer.exit_code == 6:
             differing = ", ".join(map(str, answer.value.get("differing", [])[:10]))
@@ -237,19 +237,13 @@ def origin_of(folder: Path) -> Mapping[str, Any]:
     return found
 
 
-def code_folder(folder: Path) -> str:
-    """The folder that the run's code is relative to."""
-    code = folder / CODE
-    return str(origin_of(folder).get("here") or (code if code.is_dir() else os.getcwd()))
-
-
-def surroundings(folder: Optional[Path]) -> Dict[str, str]:
-    """The environment in which this run's function is found as it was when the run was begun. Without a folder, as it is now."""
+def surroundings(folder: Optional[Path], of_file: bool = False) -> Dict[str, str]:
+    """The environment in which this run's function is found as it was when the run was begun; without a folder, as it is now. A run
+    file means what its user's environment says, where that says anything."""
     origin = origin_of(folder) if folder is not None else _function.origin()
     python = origin.get("python", sys.executable)
     found = {"TUMBLE_PYTHON": python if os.path.exists(python) else sys.executable}
-    if not origin and os.environ.get("TUMBLE_PYTHON"):
-        # A run of a file means what its user's environment says.
+    if (of_file or not origin) and os.environ.get("TUMBLE_PYTHON"):
         found = {}
     path = [*origin.get("path", []), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     found[WITHIN] = "1"

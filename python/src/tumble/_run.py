@@ -35,6 +35,10 @@ class Written:
     text: str
     travel: _function.Travel
 
+    def here(self, code: Path) -> str:
+        """The folder that the entry is relative to, once all is laid into the folder `code`."""
+        return str(code) if self.travel.packed is not None else self.travel.here or str(code)
+
 
 def run(
     evaluate: Evaluate,
@@ -105,12 +109,11 @@ def run(
     if is_run_file(evaluate):
         refuse_keywords(keywords, design, batch)
         arguments = ["run", os.fspath(evaluate), "--leash", "--under", os.fspath(out), *options, *overrides]  # type: ignore[arg-type]
-        return _carry_out(arguments, None, surroundings(None), progress)
+        return _carry_out(arguments, None, surroundings(None, of_file=True), progress)
     made = write(evaluate, design=design, batch=batch, **keywords)
     folder = _begin(made, Path(out))
     code = folder / CODE
-    here = str(code) if bundle is not None else made.travel.here or str(code)
-    arguments = ["run", str(code / RUN_FILE), "--leash", "--out", str(folder), "--here", here, *options, *overrides]
+    arguments = ["run", str(code / RUN_FILE), "--leash", "--out", str(folder), "--here", made.here(code), *options, *overrides]
     try:
         return _carry_out(arguments, folder, surroundings(folder), progress)
     finally:
@@ -143,6 +146,11 @@ def is_run_file(evaluate: Evaluate) -> bool:
     return isinstance(evaluate, (str, os.PathLike)) and os.fspath(evaluate).endswith(".toml")
 
 
+def lies_in_no_file(evaluate: Evaluate) -> bool:
+    """Whether this is a function that workers elsewhere can have by a bundle alone."""
+    return not isinstance(evaluate, (str, os.PathLike)) and _function.travel(evaluate).here is None
+
+
 def refuse_keywords(keywords: Mapping[str, Any], design: str, batch: bool) -> None:
     """A run file says itself what these keywords say."""
     given = [key for key, value in keywords.items() if value is not None]
@@ -170,7 +178,7 @@ def write(
     name: Optional[str],
     limits: Optional[Mapping[str, Any]],
     interpreter: Optional[str],
-    bundle: Optional[Sequence[str]],
+    bundle: Optional[Sequence[str]] = None,
 ) -> Written:
     """The run file of a function, in the words of the format."""
     if isinstance(evaluate, os.PathLike):
