@@ -122,7 +122,12 @@ impl Pipeline for OneProgram {
 
     fn evaluator(&self) -> Box<dyn Evaluator> {
         let at = TrialAddress { generation: 0, candidate: 0, replicate: 0 };
-        Box::new(ProgramEvaluator { run: self.0.clone(), folder: None, place: (0, at) })
+        Box::new(ProgramEvaluator {
+            run: self.0.clone(),
+            folder: None,
+            place: (0, at),
+            buffer: child::Buffer::default(),
+        })
     }
 }
 
@@ -131,6 +136,7 @@ struct ProgramEvaluator {
     run: Arc<Bound>,
     folder: Option<WorkFolder>,
     place: (u64, TrialAddress),
+    buffer: child::Buffer,
 }
 
 impl Evaluator for ProgramEvaluator {
@@ -146,8 +152,9 @@ impl Evaluator for ProgramEvaluator {
         let token = self.token();
         let folder = self.folder.as_ref().expect("it was made a few lines ago");
         let command = run.words.command(&run.path, &given, folder.path(), token.as_deref());
-        let mut ended = child::run(command, &run.words.stdin(&given), run.program.memory, trial.watch)
-            .map_err(|stop| stop.unwrap_or_else(|why| Failure::Failed(run.tamed(&why, folder))))?;
+        let mut ended =
+            child::run(command, &run.words.stdin(&given), run.program.memory, trial.watch, &mut self.buffer)
+                .map_err(|stop| stop.unwrap_or_else(|why| Failure::Failed(run.tamed(&why, folder))))?;
         let result = match ended.failure.take() {
             Some(failure) => Err(failure),
             None => run.judge(&ended, folder, metrics),
