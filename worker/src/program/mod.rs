@@ -222,12 +222,34 @@ impl Bound {
         if here.len() > 1 {
             text = text.replace(&*here, "{here}");
         }
-        // What is too long for the table is cut at its front, where it stands how the program ended.
-        if text.len() > ERROR_BYTES_MAX {
-            let head = text.floor_char_boundary(HEAD_BYTES);
-            let tail = text.ceil_char_boundary(text.len() - (ERROR_BYTES_MAX - HEAD_BYTES - "…".len()));
-            text = format!("{}…{}", &text[..head], &text[tail..]);
+        shortened(text)
+    }
+}
+
+/// What is too long for the table is cut at its front there, where it stands how the program ended: here its middle goes.
+fn shortened(text: String) -> String {
+    if text.len() <= ERROR_BYTES_MAX {
+        return text;
+    }
+    let is_boundary = |at: &usize| text.is_char_boundary(*at);
+    let head = (0..=HEAD_BYTES).rev().find(is_boundary).unwrap_or(0);
+    let tail = text.len() - (ERROR_BYTES_MAX - HEAD_BYTES - "…".len());
+    let tail = (tail..text.len()).find(is_boundary).unwrap_or(text.len());
+    format!("{}…{}", &text[..head], &text[tail..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_error_keeps_how_the_program_ended_and_what_it_said_last() {
+        for filling in ["x", "ü", "—"] {
+            let long = shortened(format!("{}; it said:\n{}last", Exit::Code(3), filling.repeat(3000)));
+            assert!(long.len() <= ERROR_BYTES_MAX && long.len() > ERROR_BYTES_MAX - 16, "{}", long.len());
+            assert_eq!(Exit::of_error(&long), Some(Exit::Code(3)));
+            assert!(long.ends_with("last"));
         }
-        text
+        assert_eq!(shortened("short".to_owned()), "short");
     }
 }
