@@ -128,7 +128,12 @@ impl Pipeline for OneProgram {
 
     fn evaluator(&self) -> Box<dyn Evaluator> {
         let at = TrialAddress { generation: 0, candidate: 0, replicate: 0 };
-        Box::new(ProgramEvaluator { run: self.0.clone(), folder: None, place: (0, at) })
+        Box::new(ProgramEvaluator {
+            run: self.0.clone(),
+            folder: None,
+            place: (0, at),
+            buffer: child::Buffer::default(),
+        })
     }
 }
 
@@ -137,6 +142,7 @@ struct ProgramEvaluator {
     run: Arc<Bound>,
     folder: Option<WorkFolder>,
     place: (u64, TrialAddress),
+    buffer: child::Buffer,
 }
 
 impl Evaluator for ProgramEvaluator {
@@ -152,8 +158,9 @@ impl Evaluator for ProgramEvaluator {
         let token = self.token();
         let folder = self.folder.as_ref().expect("it was made a few lines ago");
         let command = run.words.command(&run.path, &given, folder.path(), token.as_deref());
-        let mut ended = child::run(command, &run.words.stdin(&given), run.program.memory, trial.watch)
-            .map_err(|stop| stop.unwrap_or_else(|why| Failure::Failed(run.tamed(&why, folder))))?;
+        let mut ended =
+            child::run(command, &run.words.stdin(&given), run.program.memory, trial.watch, &mut self.buffer)
+                .map_err(|stop| stop.unwrap_or_else(|why| Failure::Failed(run.tamed(&why, folder))))?;
         let result = match ended.failure.take() {
             Some(failure) => Err(failure),
             None => run.judge(&ended, folder, metrics),
@@ -221,12 +228,34 @@ impl Bound {
         if here.len() > 1 {
             text = text.replace(&*here, "{here}");
         }
-        // What is too long for the table is cut at its front, where it stands how the program ended.
-        if text.len() > ERROR_BYTES_MAX {
-            let head = text.floor_char_boundary(HEAD_BYTES);
-            let tail = text.ceil_char_boundary(text.len() - (ERROR_BYTES_MAX - HEAD_BYTES - "…".len()));
-            text = format!("{}…{}", &text[..head], &text[tail..]);
+        shortened(text)
+    }
+}
+
+/// What is too long for the table is cut at its front there, where it stands how the program ended: here its middle goes.
+fn shortened(text: String) -> String {
+    if text.len() <= ERROR_BYTES_MAX {
+        return text;
+    }
+    let is_boundary = |at: &usize| text.is_char_boundary(*at);
+    let head = (0..=HEAD_BYTES).rev().find(is_boundary).unwrap_or(0);
+    let tail = text.len() - (ERROR_BYTES_MAX - HEAD_BYTES - "…".len());
+    let tail = (tail..text.len()).find(is_boundary).unwrap_or(text.len());
+    format!("{}…{}", &text[..head], &text[tail..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_error_keeps_how_the_program_ended_and_what_it_said_last() {
+        for filling in ["x", "ü", "—"] {
+            let long = shortened(format!("{}; it said:\n{}last", Exit::Code(3), filling.repeat(3000)));
+            assert!(long.len() <= ERROR_BYTES_MAX && long.len() > ERROR_BYTES_MAX - 16, "{}", long.len());
+            assert_eq!(Exit::of_error(&long), Some(Exit::Code(3)));
+            assert!(long.ends_with("last"));
         }
-        text
+        assert_eq!(shortened("short".to_owned()), "short");
     }
 }
