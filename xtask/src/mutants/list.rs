@@ -349,7 +349,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "an-answer-is-in-no-checkpoint",
         file: RUN,
         find: "answer: self.answer.clone(),",
-        replace: "answer: None,",
+        replace: "answer: self.answer.clone().filter(|_| false),",
         caught_by: core("a_coordinator_that_is_killed_at_any_moment_answers_as_if_it_had_lived"),
     },
     Mutant {
