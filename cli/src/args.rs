@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 use tumble_runfile::Override;
+use tumble_worker::process::{WorkerArgs, default_state, parse_duration};
 
 /// Runs a million independent evaluations: evolves a population, or sweeps a model, over worker processes.
 ///
@@ -64,7 +65,7 @@ pub(crate) enum Command {
     /// Check a run file without running it: every problem with its place; trials, columns and size if there is none.
     Check(CheckArgs),
     /// List the pipelines, or describe one: parameters, metrics, source.
-    Pipelines(NameArgs),
+    Pipelines(PipelinesArgs),
     /// List the strategies of `[evolve]`, or describe one: parameters, defaults, cost, source.
     Strategies(NameArgs),
     /// List the designs of `[sweep]`, or describe one.
@@ -127,6 +128,13 @@ pub(crate) struct HereArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct OwnArgs {
+    /// A worker binary of your own: its pipelines count, and it is what evaluates.
+    #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::ExecutablePath)]
+    pub(crate) worker: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// The run file. With `--resume` it may be left out: the folder has its own.
     #[arg(value_hint = ValueHint::FilePath, required_unless_present = "resume")]
@@ -149,6 +157,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) here: HereArgs,
+
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
 
     /// Stop as after Ctrl-C when standard input closes, so that a run never outlives the process that started it.
     #[arg(long, hide = true)]
@@ -225,6 +236,9 @@ pub(crate) struct ExtendArgs {
     #[command(flatten)]
     pub(crate) file_args: FileArgs,
 
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
+
     /// How much memory strategies may need in all, as `16G`; by default what the machine or its cgroup has.
     #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]
     pub(crate) memory: Option<u64>,
@@ -241,6 +255,13 @@ pub(crate) struct CheckArgs {
 
     #[command(flatten)]
     pub(crate) here: HereArgs,
+
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
+
+    /// The access file of a coordinator whose workers are asked for a pipeline that does not come with Tumble.
+    #[arg(long, value_hint = ValueHint::FilePath, conflicts_with = "worker")]
+    pub(crate) access: Option<PathBuf>,
 
     /// Print the run as it is understood, with every default filled in, instead of the summary.
     #[arg(long)]
@@ -264,6 +285,15 @@ pub(crate) struct BenchArgs {
     /// How often each is measured; the best counts.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeats: u32,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PipelinesArgs {
+    /// Which one; all of them if left out.
+    pub(crate) name: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -304,39 +334,6 @@ pub(crate) struct CoordinatorArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct WorkerArgs {
-    /// The access file that the coordinator wrote for workers.
-    #[arg(long, value_hint = ValueHint::FilePath, default_value_os_t = default_state().join("worker.access"),
-          env = "TUMBLE_WORKER_ACCESS")]
-    pub(crate) access: PathBuf,
-
-    /// Shards evaluated at once; by default one for each core that this process may use.
-    #[arg(long, env = "TUMBLE_SLOTS", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub(crate) slots: Option<u32>,
-
-    /// How much memory strategies may need of a run, as `16G`; by default what the machine or its cgroup has.
-    #[arg(long, value_name = "BYTES", env = "TUMBLE_MEMORY", value_parser = crate::memory::parse)]
-    pub(crate) memory: Option<u64>,
-
-    /// How long to go on trying to reach a coordinator that does not answer.
-    #[arg(long, default_value = "10m", value_parser = parse_duration)]
-    pub(crate) patience: Duration,
-
-    /// The folder that relative programs and `{here}` of `pipeline = "program"` mean; of a run with a `bundle`, a private folder with
-    /// its files, which are kept under TUMBLE_CACHE (else ~/.cache/tumble).
-    #[arg(long, value_hint = ValueHint::DirPath, default_value = ".", env = "TUMBLE_HERE")]
-    pub(crate) here: PathBuf,
-
-    /// Where the working folders of failed trials of programs are kept; by default nowhere.
-    #[arg(long, value_hint = ValueHint::DirPath, env = "TUMBLE_KEEP_FAILED")]
-    pub(crate) keep_failed: Option<PathBuf>,
-
-    /// Leave when standard input closes, so that a worker never outlives the process that started it.
-    #[arg(long, hide = true)]
-    pub(crate) leash: bool,
-}
-
-#[derive(Debug, clap::Args)]
 pub(crate) struct ClientArgs {
     /// The access file that the coordinator wrote for clients.
     #[arg(long, value_hint = ValueHint::FilePath, default_value_os_t = default_state().join("client.access"),
@@ -355,6 +352,9 @@ pub(crate) struct SubmitArgs {
 
     #[command(flatten)]
     pub(crate) here: HereArgs,
+
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
 
     /// Submitting twice under one key gives one run; by default every submission is a new run.
     #[arg(long)]
@@ -389,6 +389,9 @@ pub(crate) struct ShowArgs {
     /// The run's folder.
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -396,6 +399,9 @@ pub(crate) struct VerifyArgs {
     /// The run's folder.
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
 
     /// The folder of the run file, for a run of code of your own: relative programs, functions and `{here}` mean it. By default
     /// where the Python package began the run, else the working folder. A run with a `bundle`
@@ -413,6 +419,9 @@ pub(crate) struct ReplayArgs {
     /// The run's folder.
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
 
     /// The folder of the run file, for a run of code of your own: relative programs, functions and `{here}` mean it. By default
     /// where the Python package began the run, else the working folder. A run with a `bundle`
@@ -447,20 +456,8 @@ fn parse_override(text: &str) -> Result<Override, String> {
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    tumble_runfile::parse_duration(text).map_err(|error| error.to_string())
-}
-
 fn parse_lease(text: &str) -> Result<Duration, String> {
     let lease = parse_duration(text)?;
     let sensible = Duration::from_secs(1)..=Duration::from_secs(3600);
     sensible.contains(&lease).then_some(lease).ok_or_else(|| "expected from `1s` to `1h`".to_owned())
-}
-
-/// Where a coordinator keeps its state unless told otherwise: the folder that the XDG base directory specification names
-/// for state.
-fn default_state() -> PathBuf {
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    state.or_else(home).unwrap_or_else(|| PathBuf::from(".")).join("tumble")
 }

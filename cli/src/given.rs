@@ -293,8 +293,8 @@ mod tests {
 
     fn vectors() -> Form {
         let text = "pipeline = \"benchmark-functions\"\n[config]\ndimension = 3\n[evolve]\nstrategy = \"given\"\n";
-        let pipelines = crate::runfile::pipelines();
-        Form::of(&tumble_runfile::parse(text, "run.toml", &[], &pipelines).unwrap()).unwrap()
+        let known = crate::own::Known::of(None).unwrap();
+        Form::of(&tumble_runfile::parse(text, "run.toml", &[], known.descriptions()).unwrap()).unwrap()
     }
 
     fn points(form: &Form, line: &str) -> Vec<f64> {

@@ -23,6 +23,8 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// Worker processes on this machine.
 pub(crate) struct LocalWorkers {
     children: Vec<(Child, Instant)>,
+    /// Another binary than this one, if that is to evaluate.
+    program: Option<PathBuf>,
     memory: Option<u64>,
     surroundings: Surroundings,
     access: PathBuf,
@@ -34,6 +36,7 @@ impl LocalWorkers {
     /// Starts so many, each with one slot.
     pub(crate) fn start(
         count: u32,
+        program: Option<PathBuf>,
         memory: Option<u64>,
         surroundings: Surroundings,
         access: &Path,
@@ -41,6 +44,7 @@ impl LocalWorkers {
     ) -> Result<LocalWorkers, Failure> {
         let mut workers = LocalWorkers {
             children: Vec::new(),
+            program,
             memory,
             surroundings,
             access: access.to_owned(),
@@ -57,7 +61,7 @@ impl LocalWorkers {
     fn spawn(&self) -> Result<Child, Failure> {
         let failed = |error: std::io::Error| Failure::internal(format!("failed to start a worker process: {error}"));
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log).map_err(failed)?;
-        Command::new(std::env::current_exe().map_err(failed)?)
+        Command::new(self.program.clone().map_or_else(std::env::current_exe, Ok).map_err(failed)?)
             .args(["worker", "--slots", "1", "--patience", "10s", "--leash", "--access"])
             .arg(&self.access)
             .args(self.memory.iter().map(|bytes| format!("--memory={bytes}")))

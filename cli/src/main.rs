@@ -10,12 +10,12 @@ mod given;
 mod local;
 mod memory;
 mod output;
+mod own;
 mod plot;
 mod points;
 mod progress;
 mod result;
 mod runfile;
-mod signals;
 
 use std::process::ExitCode;
 
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return not_understood(&error),
     };
-    start_logging(&args);
+    tumble_worker::process::start_logging(&args.log);
     let output = output::Output {
         json: args.output == args::OutputFormat::Json,
         quiet: args.quiet,
@@ -70,17 +70,4 @@ fn wants_json() -> bool {
     std::env::var("TUMBLE_OUTPUT").is_ok_and(|format| format == "json")
         || words.iter().any(|word| word == "--output=json")
         || words.windows(2).any(|pair| pair == ["--output", "json"])
-}
-
-/// Logs go to stderr: text for people, or JSON for a log collector (`TUMBLE_LOG_FORMAT=json`).
-fn start_logging(args: &args::Args) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("warn"));
-    // Colours are for eyes, not for files.
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    match std::env::var("TUMBLE_LOG_FORMAT").as_deref() {
-        Ok("json") => builder.json().init(),
-        _ => builder.with_target(false).init(),
-    }
 }

@@ -11,17 +11,20 @@ use tumble_tables::Column;
 
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, duration, grouped, number, size};
+use crate::own::Known;
 use crate::plot::{self, Paper, Series};
 use crate::progress::rate_text;
 use crate::runfile;
 
 const PLOT_WIDTH: usize = 72;
 const PLOT_HEIGHT: usize = 12;
+/// Ways of ending that are shown of programs.
+const ENDINGS_SHOWN: usize = 5;
 /// Distinct values of an axis that are shown each for itself; more are gathered into so many bins.
 const BINS: usize = 48;
 
 /// Shows the results in a run's folder, and says how the run ended.
-pub(crate) fn show(folder: &Path, output: Output) -> Result<Exit, Failure> {
+pub(crate) fn show(folder: &Path, known: &Known, output: Output) -> Result<Exit, Failure> {
     let path = folder.join("summary.json");
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let hint = if folder.join(".tumble").exists() {
@@ -34,9 +37,13 @@ pub(crate) fn show(folder: &Path, output: Output) -> Result<Exit, Failure> {
     let mut summary: Json = serde_json::from_str(&text)
         .map_err(|error| Failure::usage(format!("{} is not a summary: {error}", path.display())))?;
     summary["folder"] = Json::String(folder.display().to_string());
-    let understood = runfile::read_recorded(&folder.join("run.toml"), &[], Output { quiet: true, ..output })?;
+    let run_toml = folder.join("run.toml");
     let mut page = summary_text(&summary, folder);
-    if !output.json {
+    if !output.json && runfile::lacks_pipeline(&run_toml, None, &[], known)? {
+        output
+            .note("no plot: the run's pipeline is none of those that come with Tumble; `--worker PROGRAM` names yours");
+    } else if !output.json {
+        let understood = runfile::read_recorded(&run_toml, &[], known, Output { quiet: true, ..output })?;
         match plot_text(&understood, folder) {
             Ok(plot) if !plot.is_empty() => page += &format!("\n{plot}"),
             Ok(_) => {}
@@ -95,12 +102,36 @@ fn summary_text(summary: &Json, folder: &Path) -> String {
             let _ = writeln!(text, "          trial {trial}: {column} {recorded}, then {again}");
         }
     }
+    if count("trials_failed") > 0 {
+        text += &endings(folder);
+    }
     let seconds = summary["seconds"].as_f64().unwrap_or(0.0);
     let rate = summary["trials_per_second"].as_f64().map_or(String::new(), |r| format!(", {} trials/s", rate_text(r)));
     let _ = writeln!(text, "time      {}{rate}", duration(seconds));
     let _ = writeln!(text, "wire      {} down, {} up", size(count("bytes_down")), size(count("bytes_up")));
     let _ = writeln!(text, "tables    {}", folder.join("trials").join("*.parquet").display());
     text
+}
+
+/// How often each way of ending came among the programs that did not exit with code 0, the most frequent first; nothing for a
+/// run that was none of programs.
+fn endings(folder: &Path) -> String {
+    let mut counts: BTreeMap<(&str, i64), u64> = BTreeMap::new();
+    let Ok(blocks) = tumble_tables::scan(&folder.join("trials"), &["exit_code", "signal"]) else {
+        return String::new();
+    };
+    for block in blocks.flatten() {
+        for (word, column) in ["exit code", "signal"].into_iter().zip(&block.columns) {
+            let numbers = column.numbers().unwrap_or_default();
+            let ends = numbers.into_iter().filter(|number| !number.is_nan() && *number != 0.0);
+            ends.for_each(|number| *counts.entry((word, number as i64)).or_default() += 1);
+        }
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let shown = counts.iter().take(ENDINGS_SHOWN);
+    let shown: Vec<String> = shown.map(|((word, n), count)| format!("{} with {word} {n}", grouped(*count))).collect();
+    if shown.is_empty() { String::new() } else { format!("programs  {}\n", shown.join(", ")) }
 }
 
 /// The objective over generations, or over the first axis of a sweep.

@@ -2,29 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use tumble_domain::{Code, PipelineDescription};
-use tumble_pipelines::registry;
-use tumble_runfile::{AskError, Asked, Override, Question, Understood};
+use tumble_domain::Code;
+use tumble_runfile::{AskError, Asked, Override, Problem, Problems, Question, Understood};
 use tumble_worker::{Surroundings, program, python};
 
 use crate::bundle;
 use crate::exit::Failure;
 use crate::output::Output;
+use crate::own::Known;
 use crate::points;
-
-/// The built-in pipelines' descriptions.
-pub(crate) fn pipelines() -> Vec<PipelineDescription> {
-    let built_in = registry::all().into_iter().map(|pipeline| pipeline.description().clone());
-    built_in.chain(tumble_runfile::open_pipelines()).collect()
-}
 
 /// Where programs of the user's own run, whose run file lies in `here`.
 pub(crate) fn surroundings(here: &Path, keep_in: Option<PathBuf>) -> Result<Surroundings, Failure> {
-    let absolute =
-        |path: &Path| std::path::absolute(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())));
-    // A worker whose own file cannot be found runs programs all the same; nobody tidies up after it if it is killed.
-    let reaper = std::env::current_exe().ok().map(|tumble| vec![tumble.into_os_string(), "reap".into()]);
-    Ok(Surroundings { here: absolute(here)?, keep_in: keep_in.map(|path| absolute(&path)).transpose()?, reaper })
+    tumble_worker::process::surroundings(here, keep_in).map_err(Failure::usage)
 }
 
 /// The folder of a run file.
@@ -61,9 +51,10 @@ pub(crate) fn read(
     path: &Path,
     here: Option<&Path>,
     overrides: &[Override],
+    known: &Known,
     output: Output,
 ) -> Result<Understood, Failure> {
-    read_asking(path, here, overrides, output, Some(&|question, here| ask(question, here, output)))
+    read_asking(path, here, overrides, known, output, Some(&|question, here| ask(question, here, output)))
 }
 
 /// Reads and checks a run file whose workers are here: a Python function must be found here as well.
@@ -71,17 +62,23 @@ pub(crate) fn read_here(
     path: &Path,
     here: Option<&Path>,
     overrides: &[Override],
+    known: &Known,
     output: Output,
 ) -> Result<Understood, Failure> {
     let asking = |question: &Question, here: &Path| {
         ask(question, here, output).map_err(|error| AskError { elsewhere: false, ..error })
     };
-    read_asking(path, here, overrides, output, Some(&asking))
+    read_asking(path, here, overrides, known, output, Some(&asking))
 }
 
 /// Reads the canonical run file of a run, which says it all: nobody is asked anything.
-pub(crate) fn read_recorded(path: &Path, overrides: &[Override], output: Output) -> Result<Understood, Failure> {
-    read_asking(path, None, overrides, output, None)
+pub(crate) fn read_recorded(
+    path: &Path,
+    overrides: &[Override],
+    known: &Known,
+    output: Output,
+) -> Result<Understood, Failure> {
+    read_asking(path, None, overrides, known, output, None)
 }
 
 fn ask(question: &Question, here: &Path, output: Output) -> Result<Asked, AskError> {
@@ -101,9 +98,35 @@ fn read_asking(
     path: &Path,
     here: Option<&Path>,
     overrides: &[Override],
+    known: &Known,
     output: Output,
     ask: Option<AskThere<'_>>,
 ) -> Result<Understood, Failure> {
+    let understood = parse(path, here, overrides, known, ask)?.map_err(problems)?;
+    for warning in &understood.warnings {
+        output.note(format!("warning: {warning}"));
+    }
+    Ok(understood)
+}
+
+/// Whether a run file names a pipeline that is none of those known.
+pub(crate) fn lacks_pipeline(
+    path: &Path,
+    here: Option<&Path>,
+    overrides: &[Override],
+    known: &Known,
+) -> Result<bool, Failure> {
+    let problems = parse(path, here, overrides, known, None)?.err();
+    Ok(problems.is_some_and(|problems| problems.0.iter().any(Problem::is_of_unknown_pipeline)))
+}
+
+fn parse(
+    path: &Path,
+    here: Option<&Path>,
+    overrides: &[Override],
+    known: &Known,
+    ask: Option<AskThere<'_>>,
+) -> Result<Result<Understood, Problems>, Failure> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("failed to read the run file {name}: {error}")))?;
@@ -118,16 +141,11 @@ fn read_asking(
     let pack = |paths: &[String], written: Option<&str>| bundle::pack(base, paths, written);
     // What is recorded says which files it had, whether they are here or not.
     let pack = ask.map(|_| &pack as tumble_runfile::Pack<'_>);
-    let understood =
-        tumble_runfile::parse_packing(&text, &name, overrides, &pipelines(), &read_points, ask_there, pack)
-            .map_err(problems)?;
-    for warning in &understood.warnings {
-        output.note(format!("warning: {warning}"));
-    }
-    Ok(understood)
+    let known = known.descriptions();
+    Ok(tumble_runfile::parse_packing(&text, &name, overrides, known, &read_points, ask_there, pack))
 }
 
-fn problems(problems: tumble_runfile::Problems) -> Failure {
+fn problems(problems: Problems) -> Failure {
     let count = problems.0.len();
     let head =
         if count == 1 { "the run file has a problem".into() } else { format!("the run file has {count} problems") };

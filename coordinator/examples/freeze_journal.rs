@@ -8,10 +8,10 @@
 mod common;
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{bowl, outcomes, submission};
+use common::{bowl, given_points, outcomes, submission};
 use tumble_coordinator::journal::Journal;
 use tumble_core::{
     Attempt, AttemptOutcome, Coordinator, Difference, Event, Grant, Hello, Limits, Message, Record, Report, RequestId,
@@ -139,7 +139,9 @@ impl World {
 
 fn main() {
     let folder = PathBuf::from(std::env::args().nth(1).expect("the folder for the journal"));
-    let path = folder.join("journal.sqlite");
+    // `given` behind the folder: a journal of its own, for the first one was frozen before there was such a run.
+    let is_given = std::env::args().nth(2).is_some_and(|word| word == "given");
+    let path = folder.join(if is_given { "given.sqlite" } else { "journal.sqlite" });
     assert!(!path.exists(), "{} is frozen", path.display());
     let journal = Journal::open(&path).expect("the folder can be written");
     // Few generations between two checkpoints, so that the file is small and has both.
@@ -155,6 +157,16 @@ fn main() {
     let mut world = World { core, journal, mono_ms: 0, grants: VecDeque::new(), work: VecDeque::new() };
 
     world.join(1);
+    if is_given {
+        // Seven generations of different sizes; the last is half evaluated, and a checkpoint has the first ones.
+        let run = world.submit(submission("given", "[evolve]\nstrategy = \"given\"\n"));
+        for (generation, end) in (0..7).zip([3, 8, 10, 13, 18, 20, 22]) {
+            let points = given_points(generation).into();
+            world.event(Event::Given { request: RequestId(0), run: run.clone(), generation, points });
+            world.evaluate(&run, end);
+        }
+        return end(world, &path);
+    }
     // Complete, and forgotten but for its checkpoint.
     let finished =
         world.submit(submission("finished", "[sweep]\ndesign = \"grid\"\n[sweep.axes]\nx0 = [1.0, 2.0, 3.0]"));
@@ -197,7 +209,12 @@ fn main() {
     // Nobody has begun with it.
     world.event(Event::WorkerLeft { worker: WorkerId(2) });
     world.submit(submission("untouched", sweep));
+    end(world, &path);
+}
+
+/// The journal as one file.
+fn end(world: World, path: &Path) {
     drop(world);
-    let connection = rusqlite::Connection::open(&path).expect("it was just written");
+    let connection = rusqlite::Connection::open(path).expect("it was just written");
     connection.execute_batch("PRAGMA journal_mode=DELETE; VACUUM;").expect("it can be written");
 }

@@ -44,6 +44,8 @@ pub(crate) const PUTS_MAX: usize = 32;
 pub(crate) const GETS_MAX: usize = 64;
 /// Pieces of a file that wait for the disk or the network; it is not read beyond that.
 pub(crate) const BLOB_PIECES_MAX: usize = 4;
+/// Different descriptions of pipelines that a client is told of; of more it is told of the first.
+pub(crate) const ANNOUNCED_MAX: usize = 256;
 /// What a peer may send before it is read: of one stream, and of one connection. In bytes.
 pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
 pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;

@@ -15,11 +15,11 @@ use tumble_core::{
     Coordinator, DIFFERENCES_NAMED_MAX, Effects, Event, Hello, Message, Outgoing, Phase, Record, Refusal, ReplayError,
     RequestId, RunId, RunRecord, RunView, Submission, TableWork, Timestamp, WorkerId,
 };
-use tumble_domain::{Outcomes, TrialRange};
+use tumble_domain::{Outcomes, PipelineDescription, TrialRange};
 
 use crate::audit;
 use crate::blobs::Blobs;
-use crate::bounds::{COMPARISONS_MAX, Room, TURN_EVENTS_MAX};
+use crate::bounds::{ANNOUNCED_MAX, COMPARISONS_MAX, Room, TURN_EVENTS_MAX};
 use crate::compare::Comparison;
 use crate::folder::{self, Folders};
 use crate::journal::{Journal, JournalError};
@@ -63,6 +63,8 @@ pub(crate) enum Input {
     List { reply: oneshot::Sender<Listing> },
     /// A worker asks for the files of a run: their hash and the run's folder, if it is not finished and files travel with it.
     Bundle { run: RunId, reply: oneshot::Sender<Option<(String, PathBuf)>> },
+    /// A client asks what workers announce.
+    Pipelines { reply: oneshot::Sender<Vec<PipelineDescription>> },
     /// A table is written, or could not be.
     Written(Result<Done, tumble_tables::TableError>),
     /// The state folder is not ours any more.
@@ -329,6 +331,9 @@ impl Driver {
                 let bundle = run.and_then(|run| Some((run.spec.bundle.as_ref()?.hash.clone(), run.folder.clone())));
                 let _ = reply.send(bundle);
             }
+            Input::Pipelines { reply } => {
+                let _ = reply.send(announced(self.core.roster().values().map(|worker| &worker.hello)));
+            }
             Input::Written(Ok(Done::Part { run, part, rows, bytes })) => {
                 events.push_back(Event::PartWritten { run, part, rows, bytes });
             }
@@ -545,6 +550,17 @@ fn is_unfinished(run: &tumble_core::Run) -> bool {
 fn bundles(core: &Coordinator) -> BTreeSet<Hash> {
     let unfinished = core.runs().iter().filter(|run| is_unfinished(run));
     unfinished.filter_map(|run| Hash::parse(&run.spec.bundle.as_ref()?.hash)).collect()
+}
+
+/// What workers announce, each description once, and no more of them than a client is told of.
+fn announced<'a>(hellos: impl Iterator<Item = &'a Hello>) -> Vec<PipelineDescription> {
+    let mut all: Vec<PipelineDescription> = Vec::new();
+    for description in hellos.flat_map(|hello| &hello.pipelines) {
+        if all.len() < ANNOUNCED_MAX && !all.contains(description) {
+            all.push(description.clone());
+        }
+    }
+    all
 }
 
 /// A run whose journal can be tidied after this record, and whether it is finished.

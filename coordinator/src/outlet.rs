@@ -57,6 +57,7 @@ impl RunTables {
             schema: Arc::new(TrialsSchema {
                 evolves: run.evolution.is_some(),
                 rungs: stopping.is_some(),
+                exits: run.spec.tells_of_exits(),
                 axes: axes
                     .iter()
                     .map(|axis| (axis.name.clone(), kind(&axis.target)))

@@ -366,6 +366,14 @@ impl v1::runs_server::Runs for RunsService {
         self.ask_view(|reply| Input::Cancel { run, reply }).await
     }
 
+    async fn pipelines(&self, _: Request<v1::PipelinesRequest>) -> Result<Response<v1::PipelinesResponse>, Status> {
+        let announced = self.ask(|reply| Input::Pipelines { reply }).await?;
+        Ok(Response::new(v1::PipelinesResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pipelines: announced.iter().map(describe::to_wire).collect(),
+        }))
+    }
+
     async fn resume(&self, request: Request<v1::RunRequest>) -> Result<Response<v1::RunView>, Status> {
         let run = request.into_inner().run;
         self.ask_view(|reply| Input::Resume { run, reply }).await

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{outcomes, submission, submitted};
+use common::{given_points, outcomes, submission, submitted};
 use tumble_coordinator::journal::{Journal, JournalError};
 use tumble_core::{
     Attempt, AttemptOutcome, Checkpoint, Coordinator, Limits, Phase, Reason, Record, Run, RunId, RunRecord, Runs,
@@ -357,8 +357,8 @@ fn standing(run: &Run) -> String {
 }
 
 /// A copy of a frozen journal: to open it is to write its epoch.
-fn thawed(version: &str) -> (tempfile::TempDir, Journal) {
-    let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/history").join(version).join("journal.sqlite");
+fn thawed(version: &str, file: &str) -> (tempfile::TempDir, Journal) {
+    let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/history").join(version).join(file);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
     fs::copy(frozen, &path).unwrap();
@@ -368,7 +368,7 @@ fn thawed(version: &str) -> (tempfile::TempDir, Journal) {
 
 #[test]
 fn a_journal_of_format_1_is_replayed_to_its_end() {
-    let (_folder, journal) = thawed("v1");
+    let (_folder, journal) = thawed("v1", "journal.sqlite");
     assert_eq!(journal.epoch(), 2);
     let now = Timestamp::default();
     let core = Coordinator::replay(Limits::default(), |_| 0, journal.epoch(), now, journal.replay().unwrap()).unwrap();
@@ -396,6 +396,77 @@ fn a_journal_of_format_1_is_replayed_to_its_end() {
     assert!(generations.iter().map(|row| row.generation).eq(0..6), "{generations:?}");
     let attempts = journal.attempts(&RunId("swept-222222".into())).unwrap();
     assert!(attempts.iter().any(|attempt| attempt.outcome == AttemptOutcome::Lost));
+}
+
+#[test]
+fn a_journal_of_format_1_with_candidates_from_a_client_is_replayed_and_answers() {
+    let (_folder, journal) = thawed("v1", "given.sqlite");
+    let now = Timestamp::default();
+    let core = Coordinator::replay(Limits::default(), |_| 0, journal.epoch(), now, journal.replay().unwrap()).unwrap();
+    let id = RunId("given-222222".into());
+    let run = core.runs().get(&id).unwrap();
+    let generations = journal.generations(&id).unwrap();
+    assert!(generations.iter().map(|row| row.generation).eq(0..6), "{generations:?}");
+    // The last generation is half evaluated; the one before is answered, and nobody else's candidates are.
+    assert_eq!((run.generation(), run.waits(), run.scope(), run.done.len()), (6, false, TrialRange::new(20, 23), 22));
+    let answer = run.answer_to(5, &given_points(5)).unwrap().expect("it is over");
+    assert_eq!(*answer, outcomes(TrialRange::new(18, 20)));
+    assert_eq!(run.answer_to(6, &given_points(6)).unwrap(), None);
+    assert!(run.answer_to(5, &given_points(6)).is_err());
+    let (proposal, _) = run.evolution.as_ref().unwrap().proposal();
+    let mut candidate = [0.0; 4];
+    Proposal::decode(&proposal).unwrap().candidate(2, &mut candidate);
+    assert_eq!(candidate, given_points(6)[8..]);
+}
+
+#[test]
+fn what_a_client_gave_is_kept_until_a_checkpoint_has_it_and_what_is_damaged_is_waited_for_again() {
+    let plan = "[evolve]\nstrategy = \"given\"\n";
+    let (mut kept, mut journal) = Kept::new();
+    kept.run = submission("given", plan).run;
+    let given = |generation| kept.of(Record::Given { generation, points: given_points(generation).into() });
+    journal.append(&[kept.of(submitted(submission("given", plan))), given(0), kept.scored(0, 3)]).unwrap();
+    let open = |journal: &Journal| {
+        let runs = restored(journal);
+        let run = runs.get(&kept.run).unwrap();
+        (run.generation(), run.waits(), run.scope(), run.done.len())
+    };
+    assert_eq!(open(&journal), (0, false, TrialRange::new(0, 3), 3));
+    let row = restored(&journal).get(&kept.run).unwrap().checkpoint();
+    let closed = {
+        let now = Timestamp::default();
+        let replayed = journal.replay().unwrap();
+        let mut core = Coordinator::replay(Limits::default(), |_| 0, 9, now, replayed).unwrap();
+        let mut records = Vec::new();
+        let effects = core.handle(now, tumble_core::Event::Tick);
+        let kept = effects.settle(|new| {
+            records.extend(new);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        assert!(kept.is_ok());
+        records
+    };
+    assert!(row.answer.is_none() && closed.len() == 1, "{closed:?}");
+    journal.append(&closed).unwrap();
+    assert_eq!(open(&journal), (1, true, TrialRange::new(3, 3), 3));
+    let checkpoint = restored(&journal).get(&kept.run).unwrap().checkpoint();
+    assert!(checkpoint.answer.is_some());
+    let before = journal.len().unwrap();
+    journal.append(&[kept.of(Record::Checkpoint(Box::new(checkpoint)))]).unwrap();
+    journal.retire(&kept.run, 0).unwrap();
+    assert_eq!(journal.len().unwrap(), before, "the checkpoint is there, and what was given is not");
+    journal.append(&[given(1), kept.scored(3, 6)]).unwrap();
+    assert_eq!(open(&journal), (1, false, TrialRange::new(3, 8), 6));
+    let last: i64 = {
+        drop(journal);
+        let connection = rusqlite::Connection::open(kept.path()).unwrap();
+        connection.query_row("SELECT max(seq) FROM records WHERE kind = 13", [], |row| row.get(0)).unwrap()
+    };
+    flip(&kept, last);
+    let mut journal = kept.open();
+    let said = journal.repair().unwrap();
+    assert!(said.len() == 1 && said[0].what.contains("what followed it is evaluated again"), "{said:?}");
+    assert_eq!(open(&journal), (1, true, TrialRange::new(3, 3), 3));
 }
 
 const FROZEN_V1: &str = r#"

@@ -57,6 +57,65 @@ pub struct Program {
     pub keep: u32,
 }
 
+/// How a process ended by itself. The words for it begin a failed trial's error, and the columns `exit_code` and `signal` are
+/// read from them again: so they cost nothing on the wire and in the journal, and no record of before is without them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// The columns of the trials of a program, and what each holds.
+pub const EXIT_COLUMNS: [(&str, &str); 2] = [
+    (
+        "exit_code",
+        "the code that the program exited with; null where a signal ended it, it outlasted its limit or never started",
+    ),
+    ("signal", "the number of the signal that ended the program, if one did that did not come from us"),
+];
+
+const EXITED: &str = "the program exited with code ";
+const KILLED: &str = "the program was killed by signal ";
+
+impl Exit {
+    /// How the program of a trial ended that has this error; `None` for one that did not end by itself.
+    pub fn of_error(error: &str) -> Option<Exit> {
+        let number = |rest: &str| {
+            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(rest.len());
+            rest[..end].parse().ok()
+        };
+        let code = || number(error.strip_prefix(EXITED)?).map(Exit::Code);
+        code().or_else(|| number(error.strip_prefix(KILLED)?).map(Exit::Signal))
+    }
+
+    /// The code, if it exited.
+    pub fn code(self) -> Option<i32> {
+        match self {
+            Exit::Code(code) => Some(code),
+            Exit::Signal(_) => None,
+        }
+    }
+
+    /// The signal, if one killed it.
+    pub fn signal(self) -> Option<i32> {
+        match self {
+            Exit::Code(_) => None,
+            Exit::Signal(signal) => Some(signal),
+        }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exit::Code(code) => write!(f, "{EXITED}{code}"),
+            Exit::Signal(signal) => write!(f, "{KILLED}{signal}"),
+        }
+    }
+}
+
 /// Where a program gives its metrics back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResultPlace {
@@ -204,5 +263,17 @@ mod tests {
         }
         let names: Vec<String> = Template::parse("{a} {b}{a}").unwrap().names().map(str::to_owned).collect();
         assert_eq!(names, ["a", "b", "a"]);
+    }
+
+    #[test]
+    fn how_a_program_ended_is_read_from_the_words_for_it() {
+        for exit in [Exit::Code(0), Exit::Code(3), Exit::Code(255), Exit::Code(-1), Exit::Signal(9), Exit::Signal(64)] {
+            for after in ["", " (SIGKILL)", "; it said nothing", ", but 7 is no answer", "\n8"] {
+                assert_eq!(Exit::of_error(&format!("{exit}{after}")), Some(exit), "{exit}{after}");
+            }
+        }
+        let not_ended =
+            ["", "no process was left", "the program exited with code ", "and the program exited with code 3"];
+        assert!(not_ended.into_iter().all(|error| Exit::of_error(error).is_none()));
     }
 }

@@ -90,6 +90,13 @@ impl Plan {
     }
 }
 
+impl RunSpec {
+    /// Whether its table tells of each trial how its program ended: a whole evolution has many of them.
+    pub fn tells_of_exits(&self) -> bool {
+        matches!(self.code, Some(Code::Program(_))) && !matches!(self.plan, Plan::SweepOfEvolutions(..))
+    }
+}
+
 /// The column that tells which point of its design a trial of a rung is of.
 pub const CANDIDATE: &str = "candidate";
 

@@ -8,28 +8,37 @@ use tumble_domain::seed::Stream;
 use tumble_search::noise;
 
 /// The address of a row of numbers: `tensor` tells what they are for, `member` and `generation` which row of that.
-#[derive(Clone, Copy)]
-pub(crate) struct Draws {
-    pub(crate) seed: Seed,
-    pub(crate) tensor: u32,
-    pub(crate) member: u32,
-    pub(crate) generation: u32,
+#[derive(Clone, Copy, Debug)]
+pub struct Draws {
+    /// The trial's seed.
+    pub seed: Seed,
+    /// What the numbers are for; below 2^24.
+    pub tensor: u32,
+    /// Which row of that.
+    pub member: u32,
+    /// Which row of that, once more.
+    pub generation: u32,
 }
 
 impl Draws {
     /// The first row of this tensor.
-    pub(crate) fn of(seed: Seed, tensor: u32) -> Draws {
+    pub fn of(seed: Seed, tensor: u32) -> Draws {
         Draws { seed, tensor, member: 0, generation: 0 }
     }
 
     /// Fills a row with standard normals.
-    pub(crate) fn normals(self, row: &mut [f64]) {
-        noise::uniforms(self.seed, Stream::Evaluator, self.tensor, self.member, self.generation, row);
+    pub fn normals(self, row: &mut [f64]) {
+        self.uniforms(row);
         row.iter_mut().for_each(|u| *u = normal(*u));
     }
 
+    /// Fills a row with numbers from 0 to 1, 1 not among them.
+    pub fn uniforms(self, row: &mut [f64]) {
+        noise::uniforms(self.seed, Stream::Evaluator, self.tensor, self.member, self.generation, row);
+    }
+
     /// Fills a row with 32-bit words.
-    pub(crate) fn words(self, row: &mut [u32]) {
+    pub fn words(self, row: &mut [u32]) {
         for (block, four) in (0..).zip(row.chunks_mut(4)) {
             let words = self.seed.noise(Stream::Evaluator, self.tensor, self.member, self.generation, block);
             four.copy_from_slice(&words[..four.len()]);

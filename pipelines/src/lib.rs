@@ -5,6 +5,7 @@
 //! all chance is noise addressed by the trial's seed.
 
 pub mod benchmark_functions;
+pub mod declare;
 pub mod digit_layers;
 mod draws;
 pub mod go_cls;
@@ -12,9 +13,11 @@ pub mod nested;
 pub mod pipeline;
 pub mod registry;
 mod settings;
+pub mod sound;
 pub mod tiny_networks;
 pub mod trace;
 
+pub use draws::Draws;
 pub use nested::{NestedError, NestedEvolution};
 pub use pipeline::{BatchEvaluator, BatchResults, Evaluator, Pipeline, Trial, Watch};
 pub use trace::Trace;

@@ -58,6 +58,6 @@ pub(crate) fn text_at(settings: &[Value], index: usize) -> Result<&str, Failure>
 }
 
 /// Settings are checked before a trial is granted; what still does not fit came from a peer of another version.
-fn misfit(index: usize) -> Failure {
+pub(crate) fn misfit(index: usize) -> Failure {
     Failure::Failed(format!("setting {index} is missing or of another kind than the pipeline describes"))
 }

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod describe;
+pub mod frames;
 pub mod outcomes;
 
 /// The generated messages and services. They go no further than the files that speak the protocol.

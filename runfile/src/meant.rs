@@ -13,8 +13,8 @@ use crate::bundle;
 use crate::conditions::{self, Earlier};
 use crate::evolve::{self, Strategies};
 use crate::keys;
-use crate::problem::{At, Notes};
-use crate::program::{self, open_pipelines};
+use crate::problem::{At, Notes, UNKNOWN_PIPELINE};
+use crate::program::{self, PROGRAM, is_of_exits, open_pipelines};
 use crate::python;
 use crate::settings::checked;
 use crate::stopping;
@@ -159,7 +159,7 @@ fn pipeline<'p>(
                 if fix != one_of(&names) {
                     fix = format!("{fix} known: `{}`", names.join("`, `"));
                 }
-                notes.report(&written.at, "pipeline", format!("unknown pipeline `{}`", written.value), fix);
+                notes.report(&written.at, "pipeline", format!("{UNKNOWN_PIPELINE} `{}`", written.value), fix);
             }
             found
         }
@@ -401,6 +401,8 @@ fn check_columns(
     for (section, (axis, at)) in sections.iter().flat_map(|(section, axes)| axes.iter().map(move |a| (section, a))) {
         let clash = if RESERVED_COLUMNS.contains(&axis.name.as_str()) {
             "a column that every table has"
+        } else if pipeline.name == PROGRAM && is_of_exits(&axis.name) {
+            "what is told of how the program ended"
         } else if metrics.contains(&axis.name) {
             "a metric"
         } else {

@@ -33,6 +33,9 @@ pub struct Place {
     pub column: usize,
 }
 
+/// How the message begins that says that a pipeline is not known.
+pub(crate) const UNKNOWN_PIPELINE: &str = "unknown pipeline";
+
 /// The line of the file that a problem shows, with what is marked in it.
 #[derive(Clone, Debug, PartialEq)]
 struct Excerpt {
@@ -57,6 +60,13 @@ impl fmt::Display for Problems {
             write!(f, "{problem}")?;
         }
         Ok(())
+    }
+}
+
+impl Problem {
+    /// Whether it is that the run file names a pipeline that nobody here knows.
+    pub fn is_of_unknown_pipeline(&self) -> bool {
+        self.key == "pipeline" && self.message.starts_with(UNKNOWN_PIPELINE)
     }
 }
 

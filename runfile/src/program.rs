@@ -5,7 +5,7 @@
 //! same settings, gives the same description, wherever it is read.
 
 use tumble_domain::code::{
-    HERE, NAME_BYTES_MAX, PLACES, Program, ResultPlace, Stdin, Template, TemplatePiece, is_name,
+    EXIT_COLUMNS, HERE, NAME_BYTES_MAX, PLACES, Program, ResultPlace, Stdin, Template, TemplatePiece, is_name,
 };
 use tumble_domain::{Code, Direction, Kind, Metric, Objective, Parameter, PipelineDescription, Value};
 
@@ -306,7 +306,7 @@ pub(crate) fn metrics(
         let name = &metric.value;
         let fault = if !is_name(name) {
             Some(("is no name", "use letters, digits and _, no digit in front"))
-        } else if RESERVED_COLUMNS.contains(&name.as_str()) || name == RUNG {
+        } else if RESERVED_COLUMNS.contains(&name.as_str()) || name == RUNG || section == PROGRAM && is_of_exits(name) {
             Some(("is a column that tables have anyway", "call it something else"))
         } else if names.contains(name) {
             Some(("is there twice", "remove one of the two"))
@@ -320,6 +320,11 @@ pub(crate) fn metrics(
         names.push(name.clone());
     }
     is_right.then_some(names)
+}
+
+/// Whether it is a column that tells how a program ended.
+pub(crate) fn is_of_exits(name: &str) -> bool {
+    EXIT_COLUMNS.iter().any(|(column, _)| *column == name)
 }
 
 /// The first metric steers, or the one that the run file names.

@@ -1,9 +1,11 @@
 //! How large a run will be, known before anything runs: what `tumble check` prints.
 
+use tumble_domain::code::EXIT_COLUMNS;
 use tumble_domain::{Axis, AxisValues, Kind, Layout, RunSpec, StoppingRule, Value};
 use tumble_search::Design;
 
 use crate::Understood;
+use crate::program::is_of_exits;
 use crate::stopping;
 use crate::sweep::candidates;
 
@@ -141,11 +143,18 @@ pub fn summary(understood: &Understood) -> Shape {
         add(&metric.name, ColumnKind::F64, 8.0);
     }
     add("outcome", ColumnKind::Word, 0.0);
+    if spec.tells_of_exits() {
+        EXIT_COLUMNS.iter().for_each(|(name, _)| add(name, ColumnKind::I64, 0.1));
+    }
     add("error", ColumnKind::Text, 0.0);
+    if spec.tells_of_exits() {
+        let of_exits = columns.iter_mut().filter(|column| is_of_exits(&column.name));
+        of_exits.for_each(|column| column.conditional = true);
+    }
     let mut branches = Vec::new();
     if let Some(sweep) = spec.plan.sweep().filter(|sweep| !sweep.conditions.is_empty()) {
         let conditional: Vec<&str> = sweep.conditions.iter().map(|c| sweep.axes[c.axis].name.as_str()).collect();
-        columns.iter_mut().for_each(|column| column.conditional = conditional.contains(&column.name.as_str()));
+        columns.iter_mut().for_each(|column| column.conditional |= conditional.contains(&column.name.as_str()));
         let named = Design::try_new(sweep, spec.seed).map_or(Vec::new(), |design| design.branches());
         for (axis, values) in named {
             let axis = &sweep.axes[axis].name;

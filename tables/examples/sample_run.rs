@@ -42,6 +42,7 @@ fn evolution(dir: &Path) -> Result<(), Box<dyn Error>> {
     let schema = TrialsSchema {
         evolves: true,
         rungs: false,
+        exits: false,
         axes: Vec::new(),
         conditional: Vec::new(),
         metrics: vec!["value".to_owned()],
@@ -93,6 +94,7 @@ fn sweep(dir: &Path) -> Result<(), Box<dyn Error>> {
     let schema = TrialsSchema {
         evolves: false,
         rungs: false,
+        exits: false,
         axes: kinds.iter().map(|(name, kind)| (name.to_string(), *kind)).collect(),
         conditional: Vec::new(),
         metrics: vec!["accuracy".to_owned(), "spikes".to_owned()],

@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let schema = TrialsSchema {
         evolves: false,
         rungs: false,
+        exits: false,
         axes: ["snr", "load", "rate"].map(|name| (name.to_owned(), ColumnKind::Float)).to_vec(),
         conditional: Vec::new(),
         metrics: ["accuracy", "loss", "spikes", "energy"].map(str::to_owned).to_vec(),

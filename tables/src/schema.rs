@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tumble_domain::code::EXIT_COLUMNS;
 use tumble_domain::{Kind, Value};
 
 use crate::error::TableError;
@@ -71,6 +72,8 @@ pub struct TrialsSchema {
     pub conditional: Vec<String>,
     /// The metrics, in the order of the pipeline's description.
     pub metrics: Vec<String>,
+    /// Whether trials are programs, of which it is told how they ended.
+    pub exits: bool,
 }
 
 impl TrialsSchema {
@@ -85,7 +88,9 @@ impl TrialsSchema {
             .chain(fixed(3, 5))
             .chain(self.axes.iter().map(|(name, _)| name.as_str()))
             .chain(self.metrics.iter().map(String::as_str))
-            .chain(fixed(5, 7))
+            .chain(fixed(5, 6))
+            .chain(EXIT_COLUMNS.iter().map(|(name, _)| *name).filter(|_| self.exits))
+            .chain(fixed(6, 7))
             .collect()
     }
 
@@ -224,6 +229,7 @@ mod tests {
             axes: axes.iter().map(|name| (name.to_string(), ColumnKind::Float)).collect(),
             conditional: Vec::new(),
             metrics: metrics.iter().map(|name| name.to_string()).collect(),
+            exits: false,
         }
     }
 
@@ -232,6 +238,10 @@ mod tests {
         assert_eq!(
             schema(true, &[], &["value"]).columns(),
             ["trial", "generation", "candidate", "replicate", "seed", "value", "outcome", "error"]
+        );
+        assert_eq!(
+            TrialsSchema { exits: true, ..schema(false, &[], &["value"]) }.columns(),
+            ["trial", "replicate", "seed", "value", "outcome", "exit_code", "signal", "error"]
         );
         assert_eq!(
             schema(false, &["snr", "load"], &["error_rate"]).columns(),

@@ -10,6 +10,7 @@ use arrow_array::{
     ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int8Array, Int64Array, StringArray, UInt32Array, UInt64Array,
 };
 use arrow_schema::DataType;
+use tumble_domain::code::{EXIT_COLUMNS, Exit};
 use tumble_domain::layout::PART_ROWS_MAX;
 use tumble_domain::outcome::{Outcomes, Status};
 use tumble_domain::{Layout, TrialAddress, TrialRange};
@@ -99,6 +100,7 @@ enum Source {
     Axis(usize),
     Metric(usize),
     Outcome,
+    Exit(fn(Exit) -> Option<i32>),
     Error,
 }
 
@@ -130,6 +132,11 @@ fn columns(schema: &TrialsSchema) -> Vec<(ColumnLayout, Source)> {
         columns.push((ColumnLayout::nullable(name, Float64, Packing::Numbers), Source::Metric(metric)));
     }
     columns.push((ColumnLayout::required("outcome", word_list(), Packing::Words), Source::Outcome));
+    if schema.exits {
+        for ((name, _), part) in EXIT_COLUMNS.into_iter().zip([Exit::code, Exit::signal]) {
+            columns.push((ColumnLayout::nullable(name, Int64, Packing::Integers), Source::Exit(part)));
+        }
+    }
     columns.push((ColumnLayout::nullable("error", Utf8, Packing::Words), Source::Error));
     columns
 }
@@ -171,6 +178,7 @@ impl Source {
             Source::Axis(axis) => axis_values(&data.axes[axis], rows)?,
             Source::Metric(metric) => metric_values(metric, rows.len(), pieces),
             Source::Outcome => outcome_values(rows.len(), pieces)?,
+            Source::Exit(part) => exit_values(part, rows.len(), pieces),
             Source::Error => error_values(rows.len(), pieces)?,
         })
     }
@@ -244,6 +252,25 @@ fn outcome_values(rows: usize, pieces: Pieces<'_>) -> Result<ArrayRef, TableErro
     let words = StringArray::from_iter_values(STATUSES.map(Status::name));
     let array = DictionaryArray::try_new(Int8Array::from(keys), Arc::new(words));
     Ok(Arc::new(array.expect("every status is a key of the dictionary")))
+}
+
+/// How each trial's program ended: one that scored has exited with code 0, and the error of any other tells.
+fn exit_values(part: fn(Exit) -> Option<i32>, rows: usize, pieces: Pieces<'_>) -> ArrayRef {
+    let mut array = Int64Builder::with_capacity(rows);
+    pieces.each(|outcomes, offsets| {
+        let mut errors = errors_within(outcomes, offsets.clone()).iter().peekable();
+        for offset in offsets {
+            let error = errors.next_if(|error| error.offset as usize == offset);
+            let exit = match outcomes.status(offset) {
+                Status::Scored => Some(Exit::Code(0)),
+                Status::Failed => error.and_then(|error| Exit::of_error(&error.message)),
+                // What we end ends as it happens.
+                Status::TimedOut => None,
+            };
+            array.append_option(exit.and_then(part).map(i64::from));
+        }
+    });
+    Arc::new(array.finish())
 }
 
 fn error_values(rows: usize, pieces: Pieces<'_>) -> Result<ArrayRef, TableError> {

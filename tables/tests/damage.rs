@@ -15,6 +15,7 @@ fn write(dir: &std::path::Path) -> Vec<u8> {
     let schema = TrialsSchema {
         evolves: false,
         rungs: false,
+        exits: false,
         axes: vec![("snr".to_owned(), ColumnKind::Float), ("rule".to_owned(), ColumnKind::Text)],
         conditional: Vec::new(),
         metrics: vec!["accuracy".to_owned()],

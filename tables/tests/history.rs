@@ -24,6 +24,7 @@ fn schema() -> TrialsSchema {
     TrialsSchema {
         evolves: false,
         rungs: false,
+        exits: false,
         axes: vec![
             ("snr".to_owned(), ColumnKind::Float),
             ("layers".to_owned(), ColumnKind::Integer),

@@ -19,6 +19,7 @@ fn sweep_schema() -> TrialsSchema {
     TrialsSchema {
         evolves: false,
         rungs: false,
+        exits: false,
         axes: vec![
             ("snr".to_owned(), ColumnKind::Float),
             ("layers".to_owned(), ColumnKind::Integer),
@@ -157,6 +158,7 @@ fn an_evolution_has_generations_and_candidates() {
     let schema = TrialsSchema {
         evolves: true,
         rungs: false,
+        exits: false,
         axes: Vec::new(),
         conditional: Vec::new(),
         metrics: vec!["value".to_owned()],
@@ -212,6 +214,7 @@ fn however_the_outcomes_are_cut_the_bytes_are_the_same() {
     let schema = TrialsSchema {
         evolves: false,
         rungs: false,
+        exits: false,
         axes: vec![("snr".to_owned(), ColumnKind::Float)],
         conditional: Vec::new(),
         metrics: vec!["accuracy".to_owned(), "spikes".to_owned()],

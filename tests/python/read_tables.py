@@ -49,6 +49,7 @@ def check_run(run):
         check_table(f"{run.name}/generations", [run / "generations.parquet"])
     require((run / "attempts.parquet").exists(), f"{run}: there is no attempts.parquet")
     check_table(f"{run.name}/attempts", [run / "attempts.parquet"])
+    check_endings(run, parts)
     check_champion(run, rows)
 
 
@@ -94,6 +95,17 @@ def check_trials_are_complete(run, parts):
         numpy.array_equal(trials, numpy.arange(len(trials), dtype=numpy.uint64)),
         f"{run}: the trials are not 0, 1, 2, ... without gaps and doubles",
     )
+
+
+def check_endings(run, parts):
+    """Of a program it is told how it ended: by a code or a signal, never both, and by code 0 where it scored."""
+    if "exit_code" not in pyarrow.parquet.read_schema(parts[0]).names:
+        return
+    columns = ["outcome", "exit_code", "signal"]
+    for part in parts:
+        for row in pyarrow.parquet.read_table(part, columns=columns).to_pylist():
+            require(row["exit_code"] is None or row["signal"] is None, f"{part}: a program ended in two ways: {row}")
+            require(row["outcome"] != "scored" or row["exit_code"] == 0, f"{part}: scored without exit code 0: {row}")
 
 
 def check_champion(run, trials):

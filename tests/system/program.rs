@@ -193,6 +193,14 @@ esac
     ]) {
         assert!(error.contains(expected) && error.is_empty() == expected.is_empty(), "{expected}: {error}");
     }
+    let ended = [Some(3), None, Some(0), Some(0), Some(0), Some(0), Some(0), Some(0), Some(0), Some(1)];
+    let column = |name: &str| -> Vec<Option<i64>> {
+        numbers(&folder, name).into_iter().map(|n| (!n.is_nan()).then_some(n as i64)).collect()
+    };
+    assert_eq!(column("exit_code"), ended.map(|code| code.map(i64::from)));
+    assert_eq!(column("signal"), (0..10).map(|trial| (trial == 1).then_some(11)).collect::<Vec<_>>());
+    let shown = place.tumble("show one").exits(0).stdout;
+    assert!(shown.contains("programs  1 with exit code 1, 1 with exit code 3, 1 with signal 11\n"), "{shown}");
     let values = numbers(&folder, "y");
     assert!(values[6].is_nan() && values[8] == 9.0, "{values:?}");
     // As many working folders as are to be kept, each with what its program said.
@@ -212,6 +220,9 @@ fn a_program_that_outlasts_its_limit_is_killed_with_all_that_it_started() {
     place.file("run-file.toml", &run_file);
     place.tumble("run run-file.toml --quiet --workers 1 --out out").exits(3);
     assert_eq!(texts(&place.path().join("out"), "outcome"), ["timed_out"]);
+    // It was we who ended it.
+    assert!(numbers(&place.path().join("out"), "exit_code")[0].is_nan());
+    assert!(numbers(&place.path().join("out"), "signal")[0].is_nan());
     for name in ["sleeper", "script"] {
         // On a machine that is very busy the script may have been killed before it said who it is.
         let Some(pid) = fs::read_to_string(place.path().join(name)).ok().and_then(|text| text.trim().parse().ok())

@@ -19,9 +19,20 @@ const HANGS_AFTER: Duration = Duration::from_secs(120);
 /// How often a test looks whether something has come about.
 const LOOK_EVERY: Duration = Duration::from_millis(15);
 
+/// Where the binary is. Cargo tells it to tests of its own package; those of another one have it beside them, two folders up.
+pub(crate) fn tumble_binary() -> PathBuf {
+    match option_env!("CARGO_BIN_EXE_tumble") {
+        Some(path) => path.into(),
+        None => {
+            let own = std::env::current_exe().expect("a test knows where it is");
+            own.ancestors().nth(2).expect("it lies in `deps`").join("tumble")
+        }
+    }
+}
+
 /// The binary, with the environment that tests expect: no settings of the person who runs them, plain text.
 pub(crate) fn tumble() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tumble"));
+    let mut command = Command::new(tumble_binary());
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TUMBLE_")) {
         command.env_remove(name);
     }

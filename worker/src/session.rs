@@ -16,6 +16,7 @@ use tumble_proto::{MESSAGE_BYTES_MAX, describe, outcomes, v1};
 
 use crate::evaluate::Slot;
 use crate::files::{self, Came, Fetcher, Source};
+use crate::offer::{Offer, OfferError};
 use crate::replica::{Update, Updated};
 use crate::worker::{Action, Event, Grant, Job, Lesson, Piece, Rejoined, Say, Worker};
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub memory_bytes_max: u64,
     /// Where the user's own programs run.
     pub surroundings: crate::Surroundings,
+    /// Pipelines of a worker binary's own.
+    pub offer: Offer,
     /// How long it goes on trying to reach a coordinator that does not answer.
     pub patience: Duration,
 }
@@ -46,6 +49,9 @@ pub enum Ended {
 /// Why a worker cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
+    /// It has pipelines that it cannot offer.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
     /// The access file's address is no address.
     #[error("`{0}` is not an address of a coordinator")]
     Address(String),
@@ -83,7 +89,7 @@ pub async fn run(config: Config, leave: impl Future<Output = ()>) -> Result<Ende
         .http2_keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20))
         .tcp_nodelay(true);
-    let pipelines = crate::pipelines(&config.surroundings);
+    let pipelines = config.offer.among(crate::pipelines(&config.surroundings))?;
     // It may be a while on a slow disk, and nobody waits for it.
     drop(tokio::task::spawn_blocking(files::tidy));
     tokio::pin!(leave);
@@ -351,7 +357,7 @@ impl Slots {
     }
 }
 
-fn read(message: v1::ToWorker) -> Option<Event> {
+pub(crate) fn read(message: v1::ToWorker) -> Option<Event> {
     use v1::to_worker::Kind;
     Some(match message.kind? {
         Kind::Welcome(_) => return None,
@@ -388,7 +394,7 @@ fn lesson(lesson: Lesson, chunk: v1::Chunk) -> Event {
     }
 }
 
-fn write(say: Say) -> v1::from_worker::Kind {
+pub(crate) fn write(say: Say) -> v1::from_worker::Kind {
     use v1::from_worker::Kind;
     match say {
         Say::Ready { run } => Kind::Ready(v1::Ready { run: run.to_string() }),

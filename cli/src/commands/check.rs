@@ -8,16 +8,22 @@ use tumble_search::memory::{Need, Place};
 use tumble_search::space::wording;
 
 use crate::args::CheckArgs;
+use crate::commands::clients::ask_workers;
 use crate::commands::describe::{evaluated_here, value_json};
 use crate::exit::{Exit, Failure};
 use crate::local::cores;
 use crate::memory;
 use crate::output::{Output, duration, grouped, size};
+use crate::own::Known;
 use crate::runfile;
 
-pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn check(args: CheckArgs, output: Output) -> Result<Exit, Failure> {
     let here = args.here.here.as_deref();
-    let understood = runfile::read(&args.file, here, &args.file_args.overrides, output)?;
+    let mut known = Known::of(args.own.worker.as_deref())?;
+    if let Some(access) = &args.access {
+        ask_workers(&mut known, &args.file, &args.file_args, access, output).await?;
+    }
+    let understood = runfile::read(&args.file, here, &args.file_args.overrides, &known, output)?;
     if let Err(why) = runfile::find_program(&understood, here.unwrap_or(runfile::folder_of(&args.file))) {
         // Workers may be elsewhere.
         output.note(format!("warning: {why}"));

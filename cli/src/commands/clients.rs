@@ -1,23 +1,27 @@
 //! What a client asks of a coordinator: submit, list, status, watch, wait, cancel, resume.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use tumble_proto::{describe, v1};
 use tumble_runfile::Understood;
 
-use crate::args::{ClientArgs, RunNameArgs, SubmitArgs, WaitArgs};
+use crate::args::{ClientArgs, FileArgs, RunNameArgs, SubmitArgs, WaitArgs};
 use crate::bundle;
 use crate::client::{self, Client, connect, connect_to, exit_of, is_over, refused};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, duration, grouped, number, size};
+use crate::own::Known;
 use crate::progress::Progress;
 use crate::runfile;
 
 pub(crate) async fn submit(args: SubmitArgs, output: Output) -> Result<Exit, Failure> {
     let here = args.here.here.as_deref();
-    let understood = runfile::read(&args.file, here, &args.file_args.overrides, output)?;
+    let mut known = Known::of(args.own.worker.as_deref())?;
+    ask_workers(&mut known, &args.file, &args.file_args, &args.client.access, output).await?;
+    let understood = runfile::read(&args.file, here, &args.file_args.overrides, &known, output)?;
     let access = client::read_access(&args.client.access)?;
     let mut client = connect_to(&access).await?;
     let request = submission(&understood, args.key.unwrap_or_else(fresh_key));
@@ -34,6 +38,34 @@ pub(crate) fn submission(understood: &Understood, key: String) -> v1::SubmitRequ
         run_toml: tumble_runfile::canonical(&understood.spec, &understood.inner),
         pipeline: Some(describe::to_wire(&understood.inner)),
     }
+}
+
+/// Where a run file names a pipeline that is not known here, asks the coordinator which ones its workers announce.
+pub(crate) async fn ask_workers(
+    known: &mut Known,
+    file: &Path,
+    file_args: &FileArgs,
+    access: &Path,
+    output: Output,
+) -> Result<(), Failure> {
+    // Without an access file there is no coordinator to ask, and what is wrong with the run file is all there is to say.
+    if !access.exists() || !runfile::lacks_pipeline(file, None, &file_args.overrides, known)? {
+        return Ok(());
+    }
+    let asking = async {
+        let mut client = connect(access).await?;
+        client.pipelines(v1::PipelinesRequest {}).await.map_err(refused)
+    };
+    let announced = match asking.await {
+        Ok(response) => response.into_inner().pipelines,
+        // What is wrong with the run file is told all the same.
+        Err(failure) => {
+            output.note(format!("which pipelines workers announce is not known: {failure}"));
+            return Ok(());
+        }
+    };
+    let announced = announced.into_iter().map(describe::from_wire).collect::<Result<_, _>>();
+    known.learn(announced.map_err(|error| Failure::unreachable(format!("the coordinator's answer: {error}")))?)
 }
 
 /// A key that no other submission has.

@@ -10,17 +10,21 @@ use tumble_domain::{Extent, GenomeLength, Parameter, PipelineDescription, Tensor
 use tumble_pipelines::Pipeline;
 use tumble_search::{GrainKind, StrategyDescription, designs, strategies};
 
+use crate::args::PipelinesArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::own::Known;
 use crate::runfile;
 
-pub(crate) fn pipelines(name: Option<&str>, output: Output) -> Result<Exit, Failure> {
-    let all = runfile::pipelines();
-    match name {
+pub(crate) fn pipelines(args: &PipelinesArgs, output: Output) -> Result<Exit, Failure> {
+    let known = Known::of(args.own.worker.as_deref())?;
+    let all = known.descriptions();
+    match args.name.as_deref() {
         None => list("pipeline", all.iter().map(|p| (p.name.as_str(), p.summary.as_str())), output),
         Some(name) => {
-            let found = find("pipeline", name, &all, |p| &p.name)?;
-            let pipeline = evaluated_here(name)?;
+            let found = find("pipeline", name, all, |p| &p.name)?;
+            // What a description does not say, a binary of the user's own does not tell.
+            let pipeline = if known.worker().is_some() { None } else { evaluated_here(name)? };
             let traces = pipeline.as_ref().map_or(&[][..], |pipeline| pipeline.traces());
             let timeout = pipeline.as_ref().map_or("", |pipeline| pipeline.timeout());
             let json = || {
@@ -31,7 +35,7 @@ pub(crate) fn pipelines(name: Option<&str>, output: Output) -> Result<Exit, Fail
                 json
             };
             let page = if found.is_open() { open_page(found) } else { pipeline_page(found) };
-            let end = format!("\nlimits.timeout: {timeout}\n");
+            let end = if timeout.is_empty() { String::new() } else { format!("\nlimits.timeout: {timeout}\n") };
             output.result(page + &trace_list(traces) + &end, json);
         }
     }

@@ -13,10 +13,11 @@ use tumble_runfile::Understood;
 
 use crate::args::ExtendArgs;
 use crate::client::exit_of;
-use crate::commands::run::{FAILED, Local, OVER, STATE, carry_out, fits};
+use crate::commands::run::{FAILED, Local, OVER, STATE, carry_out, fits, remembered_worker};
 use crate::exit::{Exit, Failure};
 use crate::local::cores;
 use crate::output::Output;
+use crate::own::Known;
 use crate::result;
 use crate::runfile;
 
@@ -48,18 +49,23 @@ struct Places {
 
 pub(crate) async fn extend(args: ExtendArgs, output: Output) -> Result<Exit, Failure> {
     let places = Places::of(&args.folder)?;
+    let remembered = || remembered_worker(&places.growing.join(STATE));
+    let known = Known::of(args.own.worker.clone().or_else(remembered).as_deref())?;
     // A swap that was cut off is completed whatever is asked for now.
     let swapped = places.settle()?;
     let _lock = lock(&places.run)?;
     let asks = args.file.is_some() || !args.file_args.overrides.is_empty();
     if swapped && !asks {
         output.note(format!("{} is extended", places.run.display()));
-        return result::show(&places.run, output);
+        return result::show(&places.run, &known, output);
     }
     let under_way = places.growing.join(STATE).join("journal.sqlite").exists();
-    let was = recorded(&places.run, output)?;
-    let is =
-        if under_way { goes_on(&places, &args, asks, output)? } else { begins(&places, &args, asks, &was, output)? };
+    let was = recorded(&places.run, &known, output)?;
+    let is = if under_way {
+        goes_on(&places, &args, asks, &known, output)?
+    } else {
+        begins(&places, &args, asks, &was, &known, output)?
+    };
     let count = args.workers.unwrap_or_else(cores);
     fits(&is, count, args.memory)?;
     if !under_way {
@@ -82,12 +88,13 @@ pub(crate) async fn extend(args: ExtendArgs, output: Output) -> Result<Exit, Fai
         files_of: Some(places.run.clone()),
         folder: places.growing.clone(),
         workers: count,
+        worker: known.worker().map(Path::to_owned),
         memory: args.memory,
         go_on: format!("tumble extend {}", places.run.display()),
     };
     let Some(view) = carry_out(local, output).await? else { return Ok(Exit::Stopped) };
     places.settle()?;
-    result::show(&places.run, output)?;
+    result::show(&places.run, &known, output)?;
     Ok(exit_of(&view))
 }
 
@@ -97,6 +104,7 @@ fn begins(
     args: &ExtendArgs,
     asks: bool,
     was: &Understood,
+    known: &Known,
     output: Output,
 ) -> Result<Understood, Failure> {
     let run = places.run.display();
@@ -111,16 +119,22 @@ fn begins(
              `--set evolve.generations=600`"
         )));
     }
-    let is = asked(places, args, output)?;
+    let is = asked(places, args, known, output)?;
     check(was, &is).map_err(failure)?;
     Ok(is)
 }
 
 /// What the extension that is under way was asked for; what is asked now must be the same.
-fn goes_on(places: &Places, args: &ExtendArgs, asks: bool, output: Output) -> Result<Understood, Failure> {
-    let growing = recorded(&places.growing, output)?;
+fn goes_on(
+    places: &Places,
+    args: &ExtendArgs,
+    asks: bool,
+    known: &Known,
+    output: Output,
+) -> Result<Understood, Failure> {
+    let growing = recorded(&places.growing, known, output)?;
     if asks {
-        let is = asked(places, args, output)?;
+        let is = asked(places, args, known, output)?;
         let text = |understood: &Understood| tumble_runfile::canonical(&understood.spec, &understood.inner);
         if text(&is) != text(&growing) {
             let (run, beside) = (places.run.display(), places.growing.display());
@@ -132,12 +146,12 @@ fn goes_on(places: &Places, args: &ExtendArgs, asks: bool, output: Output) -> Re
     Ok(growing)
 }
 
-fn recorded(folder: &Path, output: Output) -> Result<Understood, Failure> {
+fn recorded(folder: &Path, known: &Known, output: Output) -> Result<Understood, Failure> {
     // What it recorded says it all: neither its code nor its files are asked for, which a killed extension may not have yet.
-    runfile::read_recorded(&folder.join("run.toml"), &[], Output { quiet: true, ..output })
+    runfile::read_recorded(&folder.join("run.toml"), &[], known, Output { quiet: true, ..output })
 }
 
-fn asked(places: &Places, args: &ExtendArgs, output: Output) -> Result<Understood, Failure> {
+fn asked(places: &Places, args: &ExtendArgs, known: &Known, output: Output) -> Result<Understood, Failure> {
     // A function is asked again where the run was begun, as far as that is known, or where the command is given; one that travelled
     // lies in the run's folder.
     let travelled = places.run.join(kept::FOLDER).is_dir();
@@ -146,7 +160,7 @@ fn asked(places: &Places, args: &ExtendArgs, output: Output) -> Result<Understoo
         false => Some(runfile::begun_from(&places.run).unwrap_or_else(|| PathBuf::from("."))),
     };
     let file = args.file.clone().unwrap_or_else(|| places.run.join("run.toml"));
-    runfile::read(&file, begun_from.as_deref(), &args.file_args.overrides, output)
+    runfile::read(&file, begun_from.as_deref(), &args.file_args.overrides, known, output)
 }
 
 fn failure(error: ExtendError) -> Failure {

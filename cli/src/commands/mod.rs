@@ -17,14 +17,15 @@ use clap::CommandFactory;
 use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::own::Known;
 use crate::result;
 
 pub(crate) fn dispatch(args: Args, output: Output) -> Result<Exit, Failure> {
     match args.command {
         Command::Run(args) => wait_for(run::run(args, output)),
         Command::Pool(args) => wait_for(pool::pool(args, output)),
-        Command::Check(args) => check::check(&args, output),
-        Command::Pipelines(args) => describe::pipelines(args.name.as_deref(), output),
+        Command::Check(args) => wait_for(check::check(args, output)),
+        Command::Pipelines(args) => describe::pipelines(&args, output),
         Command::Strategies(args) => describe::strategies(args.name.as_deref(), output),
         Command::Designs(args) => describe::designs(args.name.as_deref(), output),
         Command::Coordinator(args) => wait_for(processes::coordinator(args, output)),
@@ -37,7 +38,10 @@ pub(crate) fn dispatch(args: Args, output: Output) -> Result<Exit, Failure> {
         Command::Cancel(args) => wait_for(clients::cancel(args, output)),
         Command::Resume(args) => wait_for(clients::resume(args, output)),
         Command::Extend(args) => wait_for(extend::extend(args, output)),
-        Command::Show(args) => result::show(&args.folder, output).map(|_| Exit::Complete),
+        Command::Show(args) => {
+            let known = Known::of(args.own.worker.as_deref())?;
+            result::show(&args.folder, &known, output).map(|_| Exit::Complete)
+        }
         Command::Verify(args) => verify::verify(&args, output),
         Command::Replay(args) => verify::replay(&args, output),
         Command::Bench(args) => bench::bench(&args, output),
@@ -52,14 +56,7 @@ pub(crate) fn dispatch(args: Args, output: Output) -> Result<Exit, Failure> {
     }
 }
 
-/// Runs one command's future; threads that still work when it is done (a slot in the middle of a trial) are left behind.
+/// Runs one command's future.
 fn wait_for(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::internal(format!("failed to start: {error}")))?;
-    let exit = runtime.block_on(command);
-    runtime.shutdown_background();
-    exit
+    tumble_worker::process::wait_for(command).map_err(|error| Failure::internal(format!("failed to start: {error}")))?
 }

@@ -1,6 +1,7 @@
 //! `tumble pool`: candidates are read from standard input, evaluated by workers, and answered on standard output.
 
 use std::io::{BufRead, Read, Write};
+use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc;
@@ -9,12 +10,13 @@ use tumble_proto::v1;
 use crate::args::PoolArgs;
 use crate::bundle;
 use crate::client::{self, Client, connect_to, exit_of, is_over, refused};
-use crate::commands::clients::{follow, fresh_key, submission, view_json, view_text};
+use crate::commands::clients::{ask_workers, follow, fresh_key, submission, view_json, view_text};
 use crate::commands::run;
 use crate::exit::{Exit, Failure};
 use crate::given::{Form, Request};
 use crate::local::cores;
 use crate::output::Output;
+use crate::own::Known;
 use crate::result;
 use crate::runfile;
 
@@ -27,11 +29,12 @@ pub(crate) async fn pool(args: PoolArgs, output: Output) -> Result<Exit, Failure
     }
     let args = args.run;
     let leash = args.leash;
-    let (understood, folder, id) = run::begun(&args, output)?;
+    let known = Known::of(run::worker_of(&args).as_deref())?;
+    let (understood, folder, id) = run::begun(&args, &known, output)?;
     let form = Form::of(&understood).map_err(Failure::usage)?;
     if args.resume && run::is_complete(&folder) {
         output.note(format!("{} is complete already", folder.display()));
-        return result::show(&folder, output);
+        return result::show(&folder, &known, output);
     }
     let local = run::Local {
         here: args.here.here.or_else(|| args.file.as_deref().map(|file| runfile::folder_of(file).to_owned())),
@@ -40,6 +43,7 @@ pub(crate) async fn pool(args: PoolArgs, output: Output) -> Result<Exit, Failure
         folder: folder.clone(),
         id,
         workers: args.workers.unwrap_or_else(cores),
+        worker: known.worker().map(Path::to_owned),
         memory: args.memory,
         // Standard input is the requests'.
         leash: false,
@@ -48,7 +52,7 @@ pub(crate) async fn pool(args: PoolArgs, output: Output) -> Result<Exit, Failure
     let drive = async |client: &mut Client, view: v1::RunView| serve(client, &form, view, leash).await;
     match run::carry_out_by(local, output, drive).await? {
         Some(view) => {
-            result::show(&folder, output)?;
+            result::show(&folder, &known, output)?;
             Ok(exit_of(&view))
         }
         None => Ok(Exit::Stopped),
@@ -59,7 +63,9 @@ pub(crate) async fn pool(args: PoolArgs, output: Output) -> Result<Exit, Failure
 async fn elsewhere(args: PoolArgs, output: Output) -> Result<Exit, Failure> {
     let file = args.run.file.as_deref().ok_or_else(|| Failure::usage("name the run file"))?;
     let here = args.run.here.here.as_deref();
-    let understood = runfile::read(file, here, &args.run.file_args.overrides, output)?;
+    let mut known = Known::of(args.run.own.worker.as_deref())?;
+    ask_workers(&mut known, file, &args.run.file_args, &args.client.access, output).await?;
+    let understood = runfile::read(file, here, &args.run.file_args.overrides, &known, output)?;
     let form = Form::of(&understood).map_err(Failure::usage)?;
     let access = client::read_access(&args.client.access)?;
     let mut client = connect_to(&access).await?;

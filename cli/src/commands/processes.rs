@@ -1,19 +1,16 @@
 //! `tumble coordinator` and `tumble worker`: the long-lived processes.
 
 use serde_json::json;
-use tokio::io::AsyncReadExt;
 use tumble_coordinator::journal::JournalError;
 use tumble_coordinator::{Config, Folders, OwnerSettings, ServeError, Server};
-use tumble_proto::access::Access;
-use tumble_worker::{Ended, WorkerError};
+use tumble_worker::Offer;
+use tumble_worker::process::{self, ServeError as WorkerServeError, WorkerArgs};
+use tumble_worker::signals::{stop_requests, stopped};
 
-use crate::args::{CoordinatorArgs, WorkerArgs};
+use crate::args::CoordinatorArgs;
 use crate::exit::{Exit, Failure};
-use crate::local::cores;
 use crate::memory;
 use crate::output::Output;
-use crate::runfile;
-use crate::signals::{stop_requests, stopped};
 
 /// What a coordinator's error means for the exit code.
 pub(crate) fn serve_failure(error: ServeError) -> Failure {
@@ -68,34 +65,13 @@ pub(crate) async fn coordinator(args: CoordinatorArgs, output: Output) -> Result
 }
 
 pub(crate) async fn worker(args: WorkerArgs, output: Output) -> Result<Exit, Failure> {
-    let asked = stop_requests();
-    let access = Access::read(&args.access).map_err(Failure::unreachable)?;
-    let slots = args.slots.unwrap_or_else(cores) as usize;
-    // What a slot evolves by itself takes threads of the other slots while they are idle, and no core beyond.
-    tumble_search::set_threads(slots);
-    output.note(format!("serving {} with {slots} slots", access.address));
-    let leave = async {
-        tokio::select! {
-            () = stopped(asked) => {}
-            () = leash_lets_go(), if args.leash => {}
-        }
-    };
-    let config = tumble_worker::Config {
-        access,
-        slots,
-        memory_bytes_max: memory::limit(args.memory),
-        surroundings: runfile::surroundings(&args.here, args.keep_failed)?,
-        patience: args.patience,
-    };
-    match tumble_worker::run(config, leave).await {
-        Ok(Ended::Left | Ended::LeftInHaste) => Ok(Exit::Complete),
-        Err(error @ WorkerError::Address(_)) => Err(Failure::usage(error)),
-        Err(error) => Err(Failure::unreachable(error)),
+    match process::serve(args, Offer::default(), |text| output.note(text)).await {
+        Ok(()) => Ok(Exit::Complete),
+        Err(error) => Err(worker_failure(error)),
     }
 }
 
-/// Resolves when standard input closes.
-async fn leash_lets_go() {
-    let mut byte = [0];
-    while matches!(tokio::io::stdin().read(&mut byte).await, Ok(n) if n > 0) {}
+/// What a worker's error means for the exit code.
+pub(crate) fn worker_failure(error: WorkerServeError) -> Failure {
+    if error.is_usage() { Failure::usage(error) } else { Failure::unreachable(error) }
 }

@@ -23,20 +23,24 @@ use crate::exit::{Exit, Failure};
 use crate::local::{LocalWorkers, cores};
 use crate::memory;
 use crate::output::Output;
+use crate::own::Known;
 use crate::progress::Progress;
 use crate::result;
 use crate::runfile;
-use crate::signals::{stop_requests, stop_requests_or_end_of_input, stopped};
+use tumble_worker::signals::{stop_requests, stop_requests_or_end_of_input, stopped};
 
 /// The state folder within a run's folder while the run is not complete.
 pub(crate) const STATE: &str = ".tumble";
 /// The same while it is being removed.
 pub(crate) const OVER: &str = ".tumble-over";
+/// Within the state folder: which binary evaluates.
+const WORKER: &str = "worker";
 /// What is kept of failed trials of programs, within a run's folder.
 pub(crate) const FAILED: &str = "failed";
 
 pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> {
-    let (understood, folder, id) = begun(&args, output)?;
+    let known = Known::of(worker_of(&args).as_deref())?;
+    let (understood, folder, id) = begun(&args, &known, output)?;
     if understood.spec.plan.is_given() {
         return Err(Failure::usage(
             "the candidates of this run are given by a client: `tumble pool`, with the same arguments, reads them from \
@@ -45,7 +49,7 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
     }
     if args.resume && is_complete(&folder) {
         output.note(format!("{} is complete already", folder.display()));
-        return result::show(&folder, output);
+        return result::show(&folder, &known, output);
     }
     let local = Local {
         understood,
@@ -54,13 +58,14 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
         folder: folder.clone(),
         id,
         workers: args.workers.unwrap_or_else(cores),
+        worker: known.worker().map(Path::to_owned),
         memory: args.memory,
         leash: args.leash,
         go_on: format!("tumble run --resume --out {}", folder.display()),
     };
     match carry_out(local, output).await? {
         Some(view) => {
-            result::show(&folder, output)?;
+            result::show(&folder, &known, output)?;
             Ok(exit_of(&view))
         }
         None => Ok(Exit::Stopped),
@@ -68,8 +73,8 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
 }
 
 /// The run that the arguments mean, its folder and its id: one that begins or one that goes on.
-pub(crate) fn begun(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
-    if args.resume { resumed(args, output) } else { fresh(args, output) }
+pub(crate) fn begun(args: &RunArgs, known: &Known, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
+    if args.resume { resumed(args, known, output) } else { fresh(args, known, output) }
 }
 
 /// Whether nothing of a run that is to go on is left to be done.
@@ -94,6 +99,8 @@ pub(crate) struct Local {
     /// Its id, unless its journal knows it by another already.
     pub(crate) id: RunId,
     pub(crate) workers: u32,
+    /// The binary that evaluates it, if it is not this one.
+    pub(crate) worker: Option<PathBuf>,
     pub(crate) memory: Option<u64>,
     /// Whether it stops when standard input closes.
     pub(crate) leash: bool,
@@ -120,7 +127,7 @@ pub(crate) async fn carry_out_by(
     output: Output,
     drive: impl AsyncFnOnce(&mut Client, v1::RunView) -> Result<Option<v1::RunView>, Failure>,
 ) -> Result<Option<v1::RunView>, Failure> {
-    let Local { understood, here, files_of, folder, id, workers: count, memory, leash, go_on: resume } = local;
+    let Local { understood, here, files_of, folder, id, workers: count, worker, memory, leash, go_on: resume } = local;
     let state = folder.join(STATE);
     let asked = if leash { stop_requests_or_end_of_input() } else { stop_requests() };
     let config = Config {
@@ -150,7 +157,8 @@ pub(crate) async fn carry_out_by(
     }
     let surroundings = runfile::surroundings(&noted(here.as_deref(), &understood, &state)?, Some(folder.join(FAILED)))?;
     let (access, log) = (state.join("worker.access"), state.join("workers.log"));
-    let mut workers = LocalWorkers::start(count, memory, surroundings, &access, &log)?;
+    remember_worker(worker.as_deref(), &state)?;
+    let mut workers = LocalWorkers::start(count, worker, memory, surroundings, &access, &log)?;
     match output.notices {
         true => output.notice("started", json!({ "run": view.run, "folder": folder, "workers": count })),
         false => output.note(format!("{}: {count} workers, tables in {}", view.run, folder.display())),
@@ -211,6 +219,28 @@ fn noted(given: Option<&Path>, understood: &Understood, state: &Path) -> Result<
     Ok(here)
 }
 
+/// The binary that evaluates a run, if it is not this one: a run that goes on has it from its state folder, unless another is
+/// named.
+pub(crate) fn worker_of(args: &RunArgs) -> Option<PathBuf> {
+    let folder = args.out.as_deref().filter(|_| args.resume);
+    args.own.worker.clone().or_else(|| remembered_worker(&folder?.join(STATE)))
+}
+
+/// The binary that this state folder knows.
+pub(crate) fn remembered_worker(state: &Path) -> Option<PathBuf> {
+    std::fs::read(state.join(WORKER)).ok().map(|bytes| OsString::from_vec(bytes).into())
+}
+
+fn remember_worker(worker: Option<&Path>, state: &Path) -> Result<(), Failure> {
+    let note = state.join(WORKER);
+    let done = match worker {
+        Some(worker) => std::fs::write(&note, worker.as_os_str().as_bytes()),
+        None if note.exists() => std::fs::remove_file(&note),
+        None => Ok(()),
+    };
+    done.map_err(|error| Failure::internal(format!("failed to use {}: {error}", note.display())))
+}
+
 /// A run that had to stop in its middle can go on, and a script may tell that by the exit code.
 fn hint(failure: Failure, resume: &str) -> Failure {
     Failure {
@@ -225,10 +255,10 @@ pub(crate) fn fits(understood: &Understood, workers: u32, memory: Option<u64>) -
 }
 
 /// A run that begins: its folder must not hold anything.
-fn fresh(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
+fn fresh(args: &RunArgs, known: &Known, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
     let file = args.file.as_deref().expect("clap requires it without --resume");
     let here = args.here.here.as_deref();
-    let understood = runfile::read_here(file, here, &args.file_args.overrides, output)?;
+    let understood = runfile::read_here(file, here, &args.file_args.overrides, known, output)?;
     runfile::find_program(&understood, here.unwrap_or(runfile::folder_of(file))).map_err(Failure::usage)?;
     fits(&understood, args.workers.unwrap_or_else(cores), args.memory)?;
     let id = args.out.as_deref().and_then(|out| id_of(out, &understood.spec.name));
@@ -292,7 +322,7 @@ fn holds_nothing_yet(folder: &Path) -> bool {
 }
 
 /// A run that goes on: the folder has its run file, and one that is given besides must mean the same.
-fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
+fn resumed(args: &RunArgs, known: &Known, output: Output) -> Result<(Understood, PathBuf, RunId), Failure> {
     let folder = args.out.as_deref().expect("clap requires it with --resume");
     let recorded_path = folder.join("run.toml");
     if !recorded_path.exists() {
@@ -301,11 +331,13 @@ fn resumed(args: &RunArgs, output: Output) -> Result<(Understood, PathBuf, RunId
             folder.display()
         )));
     }
-    let recorded = runfile::read_recorded(&recorded_path, &[], output)?;
+    let recorded = runfile::read_recorded(&recorded_path, &[], known, output)?;
     if args.file.is_some() || !args.file_args.overrides.is_empty() {
         let given = match &args.file {
-            Some(file) => runfile::read_here(file, args.here.here.as_deref(), &args.file_args.overrides, output)?,
-            None => runfile::read_recorded(&recorded_path, &args.file_args.overrides, output)?,
+            Some(file) => {
+                runfile::read_here(file, args.here.here.as_deref(), &args.file_args.overrides, known, output)?
+            }
+            None => runfile::read_recorded(&recorded_path, &args.file_args.overrides, known, output)?,
         };
         let (ours, theirs) = (
             tumble_runfile::canonical(&recorded.spec, &recorded.inner),

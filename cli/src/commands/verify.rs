@@ -4,7 +4,7 @@
 //! generations before, from which the strategy is replayed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -18,12 +18,13 @@ use tumble_worker::evaluate::Slot;
 use tumble_worker::files::{Cache, LaidOut};
 use tumble_worker::worker::{Grant, Job, OpenRun, Piece};
 
-use crate::args::{ReplayArgs, VerifyArgs};
+use crate::args::{OwnArgs, ReplayArgs, VerifyArgs};
 use crate::bundle::{self, Files};
 use crate::commands::describe::value_json;
 use crate::exit::{Exit, Failure};
 use crate::local::cores;
 use crate::output::{Output, grouped};
+use crate::own::{Helper, Known};
 use crate::runfile;
 
 /// A run's folder, opened for evaluating its trials again.
@@ -38,6 +39,8 @@ struct Recorded {
     folder: std::path::PathBuf,
     /// What happens inside the trial that is evaluated again, if that is wanted.
     trace: Option<Mutex<Trace>>,
+    /// Who evaluates, if it is another binary than this one.
+    helpers: Option<Helpers>,
     /// Why a trial could not be evaluated here.
     refused: Mutex<Option<String>>,
 }
@@ -65,7 +68,7 @@ impl Compared {
 }
 
 pub(crate) fn verify(args: &VerifyArgs, output: Output) -> Result<Exit, Failure> {
-    let recorded = Recorded::open(&args.folder, args.here.as_deref())?;
+    let recorded = Recorded::open(&args.folder, args.here.as_deref(), &args.own)?;
     let wanted = recorded.sample(args.sample);
     output.note(format!("evaluating {} of {} trials again", grouped(wanted.len() as u64), grouped(recorded.trials)));
     let compared = recorded.evaluate_again(&wanted)?;
@@ -94,7 +97,7 @@ pub(crate) fn verify(args: &VerifyArgs, output: Output) -> Result<Exit, Failure>
 }
 
 pub(crate) fn replay(args: &ReplayArgs, output: Output) -> Result<Exit, Failure> {
-    let mut recorded = Recorded::open(&args.folder, args.here.as_deref())?;
+    let mut recorded = Recorded::open(&args.folder, args.here.as_deref(), &args.own)?;
     if args.trial >= recorded.trials {
         let most = grouped(recorded.trials);
         return Err(Failure::usage(format!("there is no trial {}; the table has {most}, from 0", args.trial)));
@@ -115,6 +118,36 @@ pub(crate) fn replay(args: &ReplayArgs, output: Output) -> Result<Exit, Failure>
         json
     });
     Ok(if compared.agrees() { Exit::Complete } else { Exit::Disagreed })
+}
+
+/// Processes of a worker binary that evaluate; as many as there are threads that ask.
+struct Helpers {
+    worker: PathBuf,
+    here: PathBuf,
+    run: Arc<str>,
+    run_toml: String,
+    idle: Mutex<Vec<Helper>>,
+}
+
+impl Helpers {
+    fn of(known: &Known, run: &OpenRun, here: &Path, run_toml: String) -> Option<Helpers> {
+        // Code of the user's own is run from here.
+        let worker = known.worker().filter(|_| run.spec.code.is_none())?.to_owned();
+        Some(Helpers { worker, here: here.to_owned(), run: run.id.clone(), run_toml, idle: Mutex::default() })
+    }
+
+    /// Has a trial evaluated, or says why that cannot be.
+    fn evaluate(&self, grant: &Grant, proposal: Option<&Proposal>) -> Result<Outcomes, String> {
+        let idle = || self.idle.lock().expect("nobody panics with it");
+        let kept = idle().pop();
+        let helper = kept.map_or_else(|| Helper::start(&self.worker, &self.here, &self.run, &self.run_toml), Ok);
+        let evaluated = helper.and_then(|mut helper| {
+            let outcomes = helper.evaluate(grant, proposal)?;
+            idle().push(helper);
+            Ok(outcomes)
+        });
+        evaluated.map_err(|error| format!("{}: {error}", self.worker.display()))?
+    }
 }
 
 fn table(error: tumble_tables::TableError) -> Failure {
@@ -139,16 +172,22 @@ fn lay_out(folder: &Path, here: &Path, run_toml: &str) -> Result<Option<(Arc<Lai
 }
 
 impl Recorded {
-    fn open(folder: &Path, here: Option<&Path>) -> Result<Recorded, Failure> {
+    fn open(folder: &Path, here: Option<&Path>, own: &OwnArgs) -> Result<Recorded, Failure> {
+        let known = Known::of(own.worker.as_deref())?;
         let begun_from = runfile::begun_from(folder);
         let here = here.or(begun_from.as_deref()).unwrap_or(Path::new("."));
         let path = folder.join("run.toml");
         let run_toml = std::fs::read_to_string(&path)
             .map_err(|error| Failure::usage(format!("failed to read {}: {error}", path.display())))?;
-        let pipelines = tumble_worker::pipelines(&runfile::surroundings(here, None)?);
+        let pipelines = known.pipelines(tumble_worker::pipelines(&runfile::surroundings(here, None)?));
         let name: Arc<str> = path.display().to_string().into();
+        let hint = match runfile::lacks_pipeline(&path, None, &[], &known)? {
+            true => "\n  `--worker PROGRAM` names a worker binary of your own",
+            false => "",
+        };
         let (files, cache) = lay_out(folder, here, &run_toml)?.unzip();
-        let run = OpenRun::with_files(&name, &run_toml, &pipelines, files).map_err(Failure::usage)?;
+        let run = OpenRun::with_files(&name, &run_toml, &pipelines, files)
+            .map_err(|why| Failure::usage(format!("{why}{hint}")))?;
         if run.spec.plan.is_given() {
             return Err(Failure::usage(
                 "the candidates of this run were given by a client, and stand in no table but as values of their axes: give \
@@ -177,6 +216,7 @@ impl Recorded {
             objective,
             trials: tumble_tables::trial_count(&trials_folder).map_err(table)?,
             folder: folder.to_owned(),
+            helpers: Helpers::of(&known, &run, here, run_toml),
             run: Arc::new(run),
             _cache: cache,
             trace: None,
@@ -186,6 +226,9 @@ impl Recorded {
 
     /// The format that a trace is to be written in; an error if there is nothing to trace, or no such format.
     fn can_trace(&self, path: &Path) -> Result<TraceFormat, Failure> {
+        if self.helpers.is_some() {
+            return Err(Failure::usage("a trial that another worker binary evaluates has no trace; leave --trace out"));
+        }
         let is_evolution = matches!(self.run.spec.plan, Plan::SweepOfEvolutions(..));
         if self.run.pipeline.traces().is_empty() && !is_evolution {
             let can: Vec<String> = registry::all()
@@ -376,14 +419,23 @@ impl Recorded {
             generation_start: layout.generation(generation).start,
             range: TrialRange::new(trial, trial + 1),
         };
-        let job = Job { grant, run: self.run.clone(), proposal: proposal.cloned(), abandon: Arc::default() };
         let (mut outcomes, mut refused) = (Outcomes::default(), None);
         let mut take = |piece: Piece| (outcomes, refused) = (piece.outcomes, piece.refused);
-        match &self.trace {
-            None => slot.evaluate(&job, take),
-            Some(trace) => {
+        let job = || Job {
+            grant: grant.clone(),
+            run: self.run.clone(),
+            proposal: proposal.cloned(),
+            abandon: Arc::default(),
+        };
+        match (&self.trace, &self.helpers) {
+            (_, Some(helpers)) => match helpers.evaluate(&grant, proposal.map(|proposal| &**proposal)) {
+                Ok(given) => outcomes = given,
+                Err(why) => refused = Some(why),
+            },
+            (None, None) => slot.evaluate(&job(), take),
+            (Some(trace), None) => {
                 let mut trace = trace.lock().expect("one trial is traced, by one thread");
-                slot.trace(&job, &mut trace, &mut take);
+                slot.trace(&job(), &mut trace, &mut take);
             }
         }
         if outcomes.trials == 0 {

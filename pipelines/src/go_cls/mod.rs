@@ -16,12 +16,79 @@ use self::notebook::Notebook;
 use self::student::Course;
 use self::teacher::{Teacher, Variances};
 use self::theory::Theory;
+use crate::declare::{Metrics, Parameters, described};
 use crate::pipeline::{Evaluator, Pipeline, Trial};
-use crate::settings::{choice, f64_at, float, integer, metric, text_at, usize_at};
 use crate::trace::Trace;
 
 /// The most examples of a trial; inputs and patterns of that many still fit a worker's memory.
 const EXAMPLES_MAX: usize = 100_000;
+
+/// What a trial takes.
+#[derive(Parameters)]
+#[tumble(crate = crate)]
+struct Settings {
+    /// The teacher's signal-to-noise ratio; `inf` for no noise.
+    #[parameter(default = 1.0, min = 0, max = f64::INFINITY)]
+    snr: f64,
+    /// Examples per input; the number of examples is rounded, at least 1.
+    #[parameter(default = 1.0, min = 0.001, max = 1000)]
+    load: f64,
+    /// Inputs of the teacher and the student.
+    #[parameter(default = 100, min = 1, max = 10_000)]
+    inputs: usize,
+    /// Epochs of the student, each over all examples.
+    #[parameter(default = 2000, min = 1, max = 1_000_000)]
+    epochs: usize,
+    /// The student's step along the gradient.
+    #[parameter(default = 0.005, min = 1e-9, max = 1)]
+    learning_rate: f64,
+    /// What the student learns from: the examples themselves, or as many reactivations of the notebook.
+    #[parameter(choices = ["examples", "notebook"])]
+    replay: String,
+    /// Units of the notebook; 0 for none, which leaves its metrics empty (NaN).
+    #[parameter(default = 2000, min = 0, max = 1_000_000)]
+    notebook_units: usize,
+    /// The fraction of a pattern's units that are active.
+    #[parameter(default = 0.05, min = 0, max = 1)]
+    activity: f64,
+    /// Fresh examples that the notebook alone is asked; the student's error needs none, it is exact.
+    #[parameter(default = 100, min = 1, max = 100_000)]
+    test_examples: usize,
+}
+
+/// What a trial gives back.
+#[derive(Metrics)]
+#[tumble(crate = crate)]
+struct Scores {
+    /// The epoch after which this student generalises best.
+    stop_epoch: usize,
+    /// Error on all possible examples after `stop_epoch`; 1 is to answer 0.
+    generalisation_early: f64,
+    /// Error on the training examples after `stop_epoch`.
+    memory_early: f64,
+    /// Error on all possible examples after the last epoch.
+    generalisation_late: f64,
+    /// Error on the training examples after the last epoch.
+    memory_late: f64,
+    /// How far `generalisation_early` lies below that after one epoch, of 1.
+    generalisation_score: f64,
+    /// How far `memory_early` lies below that after one epoch, of 1.
+    memory_score: f64,
+    /// The notebook's own error on the training examples.
+    notebook_memory: f64,
+    /// The notebook's own error on `test_examples` fresh examples.
+    notebook_generalisation: f64,
+    /// The epoch at which the expected generalisation error is least.
+    theory_stop_epoch: f64,
+    /// The expected generalisation error there.
+    theory_generalisation_early: f64,
+    /// The expected memory error there.
+    theory_memory_early: f64,
+    /// The expected generalisation error after the last epoch.
+    theory_generalisation_late: f64,
+    /// The expected memory error after the last epoch.
+    theory_memory_late: f64,
+}
 
 /// The pipeline.
 pub struct GoCls {
@@ -32,60 +99,12 @@ impl GoCls {
     /// The pipeline; there is nothing to configure.
     #[allow(clippy::new_without_default, reason = "a pipeline is made by the registry, never filled in by default")]
     pub fn new() -> GoCls {
+        let summary = "A teacher, a notebook and a student: when learning from memory serves generalisation.";
         let description = PipelineDescription {
-            name: "go-cls".into(),
-            version: 1,
-            summary: "A teacher, a notebook and a student: when learning from memory serves generalisation.".into(),
             source: "Sun, Advani, Spruston, Saxe, Fitzgerald, Nat. Neurosci. 26:1438 (2023).".into(),
-            parameters: vec![
-                float("snr", 1.0, (0.0, f64::INFINITY), "The teacher's signal-to-noise ratio; `inf` for no noise."),
-                float(
-                    "load",
-                    1.0,
-                    (0.001, 1000.0),
-                    "Examples per input; the number of examples is rounded, at least 1.",
-                ),
-                integer("inputs", 100, (1, 10_000), "Inputs of the teacher and the student."),
-                integer("epochs", 2000, (1, 1_000_000), "Epochs of the student, each over all examples."),
-                float("learning_rate", 0.005, (1e-9, 1.0), "The student's step along the gradient."),
-                choice(
-                    "replay",
-                    &["examples", "notebook"],
-                    "What the student learns from: the examples themselves, or as many reactivations of the notebook.",
-                ),
-                integer(
-                    "notebook_units",
-                    2000,
-                    (0, 1_000_000),
-                    "Units of the notebook; 0 for none, which leaves its metrics empty (NaN).",
-                ),
-                float("activity", 0.05, (0.0, 1.0), "The fraction of a pattern's units that are active."),
-                integer(
-                    "test_examples",
-                    100,
-                    (1, 100_000),
-                    "Fresh examples that the notebook alone is asked; the student's error needs none, it is exact.",
-                ),
-            ],
-            metrics: vec![
-                metric("stop_epoch", "The epoch after which this student generalises best."),
-                metric("generalisation_early", "Error on all possible examples after `stop_epoch`; 1 is to answer 0."),
-                metric("memory_early", "Error on the training examples after `stop_epoch`."),
-                metric("generalisation_late", "Error on all possible examples after the last epoch."),
-                metric("memory_late", "Error on the training examples after the last epoch."),
-                metric("generalisation_score", "How far `generalisation_early` lies below that after one epoch, of 1."),
-                metric("memory_score", "How far `memory_early` lies below that after one epoch, of 1."),
-                metric("notebook_memory", "The notebook's own error on the training examples."),
-                metric("notebook_generalisation", "The notebook's own error on `test_examples` fresh examples."),
-                metric("theory_stop_epoch", "The epoch at which the expected generalisation error is least."),
-                metric("theory_generalisation_early", "The expected generalisation error there."),
-                metric("theory_memory_early", "The expected memory error there."),
-                metric("theory_generalisation_late", "The expected generalisation error after the last epoch."),
-                metric("theory_memory_late", "The expected memory error after the last epoch."),
-            ],
             objective: Objective { metric: "generalisation_early".into(), direction: Direction::Minimise },
             prolongs: Some("epochs".into()),
-            genome: None,
+            ..described::<Settings, Scores>("go-cls", 1, summary)
         };
         GoCls { description }
     }
@@ -139,10 +158,18 @@ impl Evaluator for Experiment {
 
 impl Experiment {
     fn carry_out(&self, trial: &Trial<'_>, metrics: &mut [f64], course: &mut Course) -> Result<(), Failure> {
-        let s = trial.settings;
-        let (variances, load, inputs) = (Variances::of(f64_at(s, 0)?), f64_at(s, 1)?, usize_at(s, 2)?);
-        let (epochs, rate, replay) = (usize_at(s, 3)?, f64_at(s, 4)?, text_at(s, 5)?);
-        let (units, activity, test_examples) = (usize_at(s, 6)?, f64_at(s, 7)?, usize_at(s, 8)?);
+        let Settings {
+            snr,
+            load,
+            inputs,
+            epochs,
+            learning_rate: rate,
+            replay,
+            notebook_units: units,
+            activity,
+            test_examples,
+        } = Settings::read(trial.settings)?;
+        let variances = Variances::of(snr);
         let count = libm::round(load * inputs as f64).max(1.0) as usize;
         if count > EXAMPLES_MAX {
             let reason = format!("{count} examples (`load` times `inputs`) are more than {EXAMPLES_MAX}");
@@ -163,7 +190,7 @@ impl Experiment {
             notebook_memory = notebook.error(&examples, &examples, || trial.watch.check())?;
             notebook_generalisation = notebook.error(&examples, &test, || trial.watch.check())?;
         }
-        let source = match (replay, &mut notebook) {
+        let source = match (replay.as_str(), &mut notebook) {
             ("examples", _) => None,
             ("notebook", Some(notebook)) => Some((notebook, trial.seed)),
             ("notebook", None) => return Err(Failure::Failed("`replay` needs `notebook_units`".into())),
@@ -177,22 +204,23 @@ impl Experiment {
         let theory = Theory::new(count as f64 / inputs as f64, variances, time);
         let theory_stop = theory.best_time(time);
 
-        metrics.copy_from_slice(&[
-            stop as f64,
-            course.generalisation[stop],
-            course.memory[stop],
-            course.generalisation[last],
-            course.memory[last],
-            score(&course.generalisation),
-            score(&course.memory),
+        let scores = Scores {
+            stop_epoch: stop,
+            generalisation_early: course.generalisation[stop],
+            memory_early: course.memory[stop],
+            generalisation_late: course.generalisation[last],
+            memory_late: course.memory[last],
+            generalisation_score: score(&course.generalisation),
+            memory_score: score(&course.memory),
             notebook_memory,
             notebook_generalisation,
-            theory_stop / rate,
-            theory.generalisation(theory_stop),
-            theory.memory(theory_stop),
-            theory.generalisation(time),
-            theory.memory(time),
-        ]);
+            theory_stop_epoch: theory_stop / rate,
+            theory_generalisation_early: theory.generalisation(theory_stop),
+            theory_memory_early: theory.memory(theory_stop),
+            theory_generalisation_late: theory.generalisation(time),
+            theory_memory_late: theory.memory(time),
+        };
+        scores.write(metrics);
         Ok(())
     }
 }

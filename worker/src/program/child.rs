@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process_group, pidfd_open, prlimit};
 use tumble_domain::Failure;
+use tumble_domain::code::Exit;
 use tumble_pipelines::Watch;
 
 /// What is kept of the end of what a program says: enough for an answer of a thousand metrics, and nothing that a program which
@@ -95,10 +96,10 @@ pub(super) fn went_wrong(status: ExitStatus, memory: Option<u64>) -> Option<Stri
         return None;
     }
     let how = match (status.code(), status.signal()) {
-        (Some(code), _) => format!("the program exited with code {code}"),
+        (Some(code), _) => Exit::Code(code).to_string(),
         (None, Some(signal)) => {
             let name = nix::sys::signal::Signal::try_from(signal).map_or(String::new(), |s| format!(" ({s})"));
-            format!("the program was killed by signal {signal}{name}")
+            format!("{}{name}", Exit::Signal(signal))
         }
         (None, None) => "the program ended in no way that is known".to_owned(),
     };
@@ -113,6 +114,7 @@ pub(super) fn run(
     stdin: &[u8],
     memory: Option<u64>,
     watch: &Watch,
+    buffer: &mut Buffer,
 ) -> Result<Ended, Result<Failure, String>> {
     // A group of its own: what it starts is killed with it.
     command.process_group(0);
@@ -123,7 +125,7 @@ pub(super) fn run(
         // A program that has ended already needs no limit.
         let _ = prlimit(Some(running.group), Resource::Data, limit);
     }
-    match running.attend(&mut child, stdin, watch) {
+    match running.attend(&mut child, stdin, watch, &mut buffer.0) {
         Ok(ended) => Ok(ended),
         Err(error) => {
             running.signal(Signal::KILL);
@@ -183,13 +185,12 @@ impl Running {
     }
 
     /// Reads and writes until the process has ended.
-    fn attend(&self, child: &mut Child, stdin: &[u8], watch: &Watch) -> std::io::Result<Ended> {
+    fn attend(&self, child: &mut Child, stdin: &[u8], watch: &Watch, buffer: &mut [u8]) -> std::io::Result<Ended> {
         let end = pidfd_open(self.group, PidfdFlags::empty())?;
         let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
         let mut input = child.stdin.take().filter(|_| !stdin.is_empty());
         let mut unwritten = stdin;
         let (mut out, mut err) = (Tail::new(STDOUT_BYTES_MAX), Tail::new(STDERR_BYTES_MAX));
-        let mut buffer = vec![0; READ_BYTES];
         let (mut failure, mut kill_at) = (None, None::<Instant>);
         // A program that says little is woken for once, at its end; its words wait in the pipes. To be woken for each of them
         // costs a short program as much as its start. One that says much is attended to as it speaks.
@@ -199,15 +200,21 @@ impl Running {
                 (stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd), input.as_ref().map(AsFd::as_fd));
             let words = if attentive { (fds.0, fds.1) } else { (None, None) };
             let mut ready = look(end.as_fd(), words.0, words.1, fds.2, if attentive { LOOK_EVERY } else { pause })?;
+            if ready.ended {
+                // What it left running holds its pipes open, and would for ever.
+                self.signal(Signal::KILL);
+                drain(&mut stdout, &mut stderr, &mut out, &mut err, buffer)?;
+                return Ok(Ended { status: child.wait()?, stdout: out, stderr: err, failure });
+            }
             if !attentive {
-                ready = Ready { ended: ready.ended, ..look(end.as_fd(), fds.0, fds.1, fds.2, Duration::ZERO)? };
+                ready = look(end.as_fd(), fds.0, fds.1, fds.2, Duration::ZERO)?;
                 pause = (2 * pause).min(LOOK_EVERY);
             }
             if ready.stdout {
-                attentive |= read(&mut stdout, &mut out, &mut buffer)? >= MUCH_BYTES;
+                attentive |= read(&mut stdout, &mut out, buffer)? >= MUCH_BYTES;
             }
             if ready.stderr {
-                attentive |= read(&mut stderr, &mut err, &mut buffer)? >= MUCH_BYTES;
+                attentive |= read(&mut stderr, &mut err, buffer)? >= MUCH_BYTES;
             }
             if let (true, Some(pipe)) = (ready.stdin, &mut input) {
                 match pipe.write(&unwritten[..unwritten.len().min(WRITE_BYTES)]) {
@@ -219,13 +226,6 @@ impl Running {
                 if unwritten.is_empty() {
                     input = None;
                 }
-            }
-            if ready.ended && !ready.stdout && !ready.stderr {
-                break;
-            }
-            if ready.ended && (stdout.is_some() || stderr.is_some()) {
-                // What it left running holds its pipes open, and would for ever.
-                self.signal(Signal::KILL);
             }
             match (&failure, kill_at) {
                 (None, _) => {
@@ -241,9 +241,56 @@ impl Running {
                 _ => {}
             }
         }
-        self.signal(Signal::KILL);
-        Ok(Ended { status: child.wait()?, stdout: out, stderr: err, failure })
     }
+}
+
+/// What a slot reads with, kept from program to program: a new one would be filled and paged in for each.
+pub(super) struct Buffer(Vec<u8>);
+
+impl Default for Buffer {
+    fn default() -> Buffer {
+        Buffer(vec![0; READ_BYTES])
+    }
+}
+
+/// Reads what stands in the pipes of a program that has ended, and no more: somebody that left its group may hold them open.
+/// A pipe that nobody holds open any more is empty when less is read of it than there is room for, and need not be asked again.
+fn drain(
+    stdout: &mut Option<impl Read + AsFd>,
+    stderr: &mut Option<impl Read + AsFd>,
+    out: &mut Tail,
+    err: &mut Tail,
+    buffer: &mut [u8],
+) -> std::io::Result<()> {
+    loop {
+        let words = [stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd)];
+        let mut fds: Vec<PollFd<'_>> =
+            words.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+        match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            polled => polled?,
+        };
+        let mut flags = fds.iter().map(PollFd::revents);
+        let mut of = |is_open: bool| if is_open { flags.next() } else { None }.unwrap_or(PollFlags::empty());
+        let (of_out, of_err) = (of(words[0].is_some()), of(words[1].is_some()));
+        let is_more = [take(stdout, of_out, out, buffer)?, take(stderr, of_err, err, buffer)?];
+        if !is_more.contains(&true) {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads once what a pipe has; whether there may be more.
+fn take(pipe: &mut Option<impl Read>, flags: PollFlags, into: &mut Tail, buffer: &mut [u8]) -> std::io::Result<bool> {
+    if !flags.contains(PollFlags::IN) {
+        return Ok(false);
+    }
+    let read = read(pipe, into, buffer)?;
+    let is_over = flags.contains(PollFlags::HUP) && read < buffer.len();
+    if is_over {
+        *pipe = None;
+    }
+    Ok(pipe.is_some())
 }
 
 /// What has something for us.

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::reaper::Reaper;
 
@@ -48,7 +49,7 @@ impl Scratch {
     /// A place for one slot.
     pub(super) fn folder(&self) -> WorkFolder {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        WorkFolder { path: self.root.join(format!("slot-{number}")) }
+        WorkFolder { path: self.root.join(format!("slot-{number}")), known: None }
     }
 }
 
@@ -65,10 +66,25 @@ fn private(path: &Path) -> std::io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(path)
 }
 
+/// Whether a change lies so far back that the next one has another moment.
+fn is_past((seconds, nanoseconds): Changed) -> bool {
+    let since = Duration::new(seconds.try_into().unwrap_or(u64::MAX), nanoseconds.try_into().unwrap_or(0));
+    let past = UNIX_EPOCH.checked_add(since).and_then(|changed| SystemTime::now().duration_since(changed).ok());
+    past.is_some_and(|past| past > TICK)
+}
+
 /// The working folder of a slot's trial; the next trial gets another.
 pub(super) struct WorkFolder {
     path: PathBuf,
+    /// When it was last changed, of a folder that was found as it should be.
+    known: Option<Changed>,
 }
+
+/// The moment of the last change of a folder: a name in it that comes or goes and another mode move it on.
+type Changed = (i64, i64);
+
+/// A folder that was changed so long ago is changed no more within the same tick of the file system's clock.
+const TICK: Duration = Duration::from_millis(100);
 
 impl WorkFolder {
     /// Where it is.
@@ -79,10 +95,18 @@ impl WorkFolder {
     /// Makes it anew.
     pub(super) fn begin(&mut self) -> std::io::Result<()> {
         // Most programs leave nothing behind, and an empty folder is as good as new: to make one costs more than to look.
-        let is_empty = fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_none());
-        if is_empty && fs::symlink_metadata(&self.path)?.mode() & 0o7777 == 0o700 {
-            return Ok(());
+        if let Ok(found) = fs::symlink_metadata(&self.path) {
+            let changed = (found.ctime(), found.ctime_nsec());
+            if self.known == Some(changed) {
+                return Ok(());
+            }
+            let is_empty = || fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_none());
+            if found.is_dir() && found.mode() & 0o7777 == 0o700 && is_empty() {
+                self.known = Some(changed).filter(|changed| is_past(*changed));
+                return Ok(());
+            }
         }
+        self.known = None;
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => private(&self.path),
@@ -154,4 +178,39 @@ fn copy(from: &Path, to: &Path, left: &mut (u64, u32)) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// The folder is not looked into while nothing says that it was changed, and each change must say so.
+    #[test]
+    fn whatever_a_trial_did_to_its_folder_the_next_one_finds_it_empty_and_private() {
+        let scratch = Scratch::try_new(None).expect("there is a temporary folder");
+        let mut folder = scratch.folder();
+        let changes: [fn(&Path); 5] = [
+            |path| fs::write(path.join("left"), "something").expect("it is ours"),
+            |path| fs::create_dir_all(path.join("a/b")).expect("it is ours"),
+            |path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours"),
+            |path| fs::remove_dir(path).expect("it is empty"),
+            |path| {
+                fs::remove_dir(path).expect("it is empty");
+                std::os::unix::fs::symlink("/", path).expect("its place is free");
+            },
+        ];
+        for (which, change) in changes.into_iter().enumerate() {
+            // Until its last change is long enough ago.
+            while folder.known.is_none() {
+                folder.begin().expect("it can be made");
+            }
+            change(folder.path());
+            folder.begin().expect("it can be made again");
+            let found = fs::symlink_metadata(folder.path()).expect("it is there");
+            assert!(found.is_dir() && found.mode() & 0o7777 == 0o700, "after change {which}");
+            assert_eq!(fs::read_dir(folder.path()).expect("it is a folder").count(), 0, "after change {which}");
+        }
+    }
 }

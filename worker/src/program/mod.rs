@@ -14,7 +14,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use tumble_domain::code::ResultPlace;
+use tumble_domain::code::{Exit, ResultPlace};
+use tumble_domain::outcome::ERROR_BYTES_MAX;
 use tumble_domain::{Code, Failure, PipelineDescription, Program, RunSpec, TrialAddress};
 use tumble_pipelines::{Evaluator, Pipeline, Trial};
 
@@ -23,6 +24,9 @@ pub use reaper::reap;
 
 use command::{Given, Words};
 use folder::{Scratch, WorkFolder};
+
+/// So much is kept of the front of an error that is too long.
+const HEAD_BYTES: usize = 256;
 
 /// Where programs run, and what is around them.
 #[derive(Clone, Debug)]
@@ -124,7 +128,12 @@ impl Pipeline for OneProgram {
 
     fn evaluator(&self) -> Box<dyn Evaluator> {
         let at = TrialAddress { generation: 0, candidate: 0, replicate: 0 };
-        Box::new(ProgramEvaluator { run: self.0.clone(), folder: None, place: (0, at) })
+        Box::new(ProgramEvaluator {
+            run: self.0.clone(),
+            folder: None,
+            place: (0, at),
+            buffer: child::Buffer::default(),
+        })
     }
 }
 
@@ -133,6 +142,7 @@ struct ProgramEvaluator {
     run: Arc<Bound>,
     folder: Option<WorkFolder>,
     place: (u64, TrialAddress),
+    buffer: child::Buffer,
 }
 
 impl Evaluator for ProgramEvaluator {
@@ -148,8 +158,9 @@ impl Evaluator for ProgramEvaluator {
         let token = self.token();
         let folder = self.folder.as_ref().expect("it was made a few lines ago");
         let command = run.words.command(&run.path, &given, folder.path(), token.as_deref());
-        let mut ended = child::run(command, &run.words.stdin(&given), run.program.memory, trial.watch)
-            .map_err(|stop| stop.unwrap_or_else(|why| Failure::Failed(run.tamed(&why, folder))))?;
+        let mut ended =
+            child::run(command, &run.words.stdin(&given), run.program.memory, trial.watch, &mut self.buffer)
+                .map_err(|stop| stop.unwrap_or_else(|why| Failure::Failed(run.tamed(&why, folder))))?;
         let result = match ended.failure.take() {
             Some(failure) => Err(failure),
             None => run.judge(&ended, folder, metrics),
@@ -199,15 +210,15 @@ impl Bound {
         let answer = match &self.program.result {
             ResultPlace::Stdout => answer::of_lines(ended.stdout.bytes(), "standard output"),
             ResultPlace::File(name) => {
-                let bytes = folder.read_tail(name, answer::ANSWER_BYTES_MAX).map_err(|error| {
-                    let why = format!("the program left no file `{name}` in its working folder ({})", error.kind());
-                    Failure::Failed(format!("{why}{}", ended.last_words()))
-                })?;
-                answer::of_file(&bytes, name)
+                let bytes = folder.read_tail(name, answer::ANSWER_BYTES_MAX);
+                let bytes = bytes.map_err(|error| {
+                    format!("the program left no file `{name}` in its working folder ({})", error.kind())
+                });
+                bytes.and_then(|bytes| answer::of_file(&bytes, name))
             }
         };
         let read = answer.and_then(|answer| answer.metrics(&self.program.metrics, metrics));
-        read.map_err(|why| Failure::Failed(format!("{why}{}", ended.last_words())))
+        read.map_err(|why| Failure::Failed(format!("{}, but {why}{}", Exit::Code(0), ended.last_words())))
     }
 
     /// A text for the table, which must not depend on where this worker happens to have its folders.
@@ -217,6 +228,34 @@ impl Bound {
         if here.len() > 1 {
             text = text.replace(&*here, "{here}");
         }
-        text
+        shortened(text)
+    }
+}
+
+/// What is too long for the table is cut at its front there, where it stands how the program ended: here its middle goes.
+fn shortened(text: String) -> String {
+    if text.len() <= ERROR_BYTES_MAX {
+        return text;
+    }
+    let is_boundary = |at: &usize| text.is_char_boundary(*at);
+    let head = (0..=HEAD_BYTES).rev().find(is_boundary).unwrap_or(0);
+    let tail = text.len() - (ERROR_BYTES_MAX - HEAD_BYTES - "…".len());
+    let tail = (tail..text.len()).find(is_boundary).unwrap_or(text.len());
+    format!("{}…{}", &text[..head], &text[tail..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_error_keeps_how_the_program_ended_and_what_it_said_last() {
+        for filling in ["x", "ü", "—"] {
+            let long = shortened(format!("{}; it said:\n{}last", Exit::Code(3), filling.repeat(3000)));
+            assert!(long.len() <= ERROR_BYTES_MAX && long.len() > ERROR_BYTES_MAX - 16, "{}", long.len());
+            assert_eq!(Exit::of_error(&long), Some(Exit::Code(3)));
+            assert!(long.ends_with("last"));
+        }
+        assert_eq!(shortened("short".to_owned()), "short");
     }
 }

@@ -153,8 +153,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outcomes-are-retired-before-a-part-holds-them",
         file: JOURNAL,
-        find: "(kind = ?2 AND last <= ?4 OR kind IN (?3, ?5)) AND",
-        replace: "(kind = ?2 AND last <= max(?4, 9000000000) OR kind IN (?3, ?5)) AND",
+        find: "(kind = ?2 AND last <= ?4 OR kind IN (?3, ?5, ?6)) AND",
+        replace: "(kind = ?2 AND last <= max(?4, 9000000000) OR kind IN (?3, ?5, ?6)) AND",
         caught_by: journal("retiring_keeps_every_outcome_that_no_part_holds"),
     },
     Mutant {
@@ -330,5 +330,33 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         find: "(is == hash).then_some((open, length))",
         replace: "(is.bytes().len() == 32).then_some((open, length))",
         caught_by: system("bundle::files_that_are_damaged_where_they_are_kept_are_noticed"),
+    },
+    Mutant {
+        name: "what-is-given-is-told",
+        file: "coordinator/core/src/lessons.rs",
+        find: "before.drifts >= DRIFTS_MAX || self.strategy.is_given()",
+        replace: "before.drifts >= DRIFTS_MAX",
+        caught_by: core("what_is_given_reaches_a_worker_to_the_bit_and_never_as_what_a_strategy_was_told"),
+    },
+    Mutant {
+        name: "other-candidates-pass-for-the-same",
+        file: "coordinator/core/src/given.rs",
+        find: "return match answer.hash == hash {",
+        replace: "return match true || answer.hash == hash {",
+        caught_by: core("who_gives_the_same_again_is_told_the_same_and_something_else_is_refused"),
+    },
+    Mutant {
+        name: "an-answer-is-in-no-checkpoint",
+        file: RUN,
+        find: "answer: self.answer.clone(),",
+        replace: "answer: None,",
+        caught_by: core("a_coordinator_that_is_killed_at_any_moment_answers_as_if_it_had_lived"),
+    },
+    Mutant {
+        name: "a-run-that-waits-is-complete",
+        file: RUN,
+        find: "!self.waits() && self.done.contains(self.scope())",
+        replace: "self.done.contains(self.scope())",
+        caught_by: core("a_run_waits_for_candidates_and_answers_with_their_outcomes_in_order"),
     },
 ];

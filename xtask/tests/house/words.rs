@@ -97,7 +97,8 @@ fn a_word_is_found_in_names_and_not_within_other_words() {
 fn every_key_and_every_column_is_explained_in_the_terms() {
     let terms = read("docs/terms.md");
     let keys = tumble_runfile::KEYS.iter().map(|key| key.name);
-    let columns = [&TRIAL_COLUMNS[..], &GENERATION_COLUMNS[..], &ATTEMPT_COLUMNS[..]].concat();
+    let columns =
+        [&TRIAL_COLUMNS[..], &tumble_domain::code::EXIT_COLUMNS, &GENERATION_COLUMNS, &ATTEMPT_COLUMNS].concat();
     let columns = columns.iter().map(|(name, _)| *name);
     let missing = keys.chain(columns).filter(|name| !terms.contains(&format!("`{name}`")));
     none(missing.map(|name| format!("docs/terms.md does not explain `{name}`")).collect());

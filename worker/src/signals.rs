@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 /// Becomes true when the process is asked to stop (SIGINT, SIGTERM, SIGHUP). A second request ends the process at once
 /// with the exit code 128 + its number; everything acknowledged is durable by then.
-pub(crate) fn stop_requests() -> watch::Receiver<bool> {
+pub fn stop_requests() -> watch::Receiver<bool> {
     let (ask, asked) = watch::channel(false);
     for (kind, number) in [(SignalKind::interrupt(), 2), (SignalKind::terminate(), 15), (SignalKind::hangup(), 1)] {
         let Ok(mut signals) = signal(kind) else { continue };
@@ -22,7 +22,7 @@ pub(crate) fn stop_requests() -> watch::Receiver<bool> {
 }
 
 /// The same, and also when standard input ends: whoever holds its other end has gone.
-pub(crate) fn stop_requests_or_end_of_input() -> watch::Receiver<bool> {
+pub fn stop_requests_or_end_of_input() -> watch::Receiver<bool> {
     let signals = stop_requests();
     let (ask, asked) = watch::channel(false);
     let by_input = ask.clone();
@@ -39,7 +39,7 @@ pub(crate) fn stop_requests_or_end_of_input() -> watch::Receiver<bool> {
 }
 
 /// Resolves when the process has been asked to stop.
-pub(crate) async fn stopped(mut asked: watch::Receiver<bool>) {
+pub async fn stopped(mut asked: watch::Receiver<bool>) {
     if asked.wait_for(|asked| *asked).await.is_err() {
         std::future::pending::<()>().await;
     }
