@@ -5,6 +5,7 @@
 Functions of a notebook are those of a script here: both are `__main__`, and lie in no module that a worker could import.
 """
 
+import functools
 import json
 import math
 import os
@@ -75,7 +76,9 @@ def start(text, *arguments, name="script.py", **more):
     """Starts a script of these lines."""
     Path(name).write_text(textwrap.dedent(text), encoding="utf-8")
     more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", **more}
-    STARTED.append(subprocess.Popen([sys.executable, name, *arguments], **more))
+    # A shell that starts the tests in the background lets them ignore Ctrl-C, and so would this script.
+    hears = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    STARTED.append(subprocess.Popen([sys.executable, name, *arguments], preexec_fn=hears, **more))
     return STARTED[-1]
 
 
