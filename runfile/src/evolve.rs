@@ -340,7 +340,7 @@ pub(crate) fn check_builds(
         return;
     }
     // The start was checked before, and its length may be another than the dimension built here.
-    let dimension = dimension.min(BUILD_DIMENSION_MAX) as usize;
+    let (whole, dimension) = (dimension as usize, dimension.min(BUILD_DIMENSION_MAX) as usize);
     let grains: Vec<Grain> = evolved.iter().map(|(axis, _)| Grain::of(&axis.values)).collect();
     // As one vector: what a strategy wants of tensors is right for any genome.
     let problem = |evolve: &Evolve| Problem {
@@ -365,7 +365,7 @@ pub(crate) fn check_builds(
                 set(&mut first, axis, value);
             }
         }
-        if let Err(error) = build(&first, &problem(&first)) {
+        if let Err(error) = build(&first, &problem(&first), whole) {
             report_build(meant, strategy, &axes, &error, notes);
             continue;
         }
@@ -374,7 +374,7 @@ pub(crate) fn check_builds(
             for value in samples(&axis.values) {
                 let mut evolve = first.clone();
                 set(&mut evolve, axis, &value);
-                if let Err(error) = build(&evolve, &problem(&evolve)) {
+                if let Err(error) = build(&evolve, &problem(&evolve), whole) {
                     let message = format!("axis `{}` at {value}: {error}", axis.name);
                     notes.report(at, &format!("sweep.axes.{}", axis.name), message, "remove that value from the axis");
                     break;
@@ -425,7 +425,9 @@ fn set(evolve: &mut Evolve, axis: &Axis, value: &Value) {
     }
 }
 
-fn build(evolve: &Evolve, problem: &Problem) -> Result<(), StrategyError> {
+/// `dimension` is that of the run; what is built may be smaller.
+fn build(evolve: &Evolve, problem: &Problem, dimension: usize) -> Result<(), StrategyError> {
+    strategies::check_size(evolve, dimension)?;
     let most = (BUILD_NUMBERS_MAX / problem.dimension as u32).max(16);
     // The same remainder by 4, for strategies that want pairs.
     let population = evolve.population.map(|n| if n > most { most / 4 * 4 + n % 4 } else { n });

@@ -1890,3 +1890,42 @@ run.toml:6:1: an evolution of a sweep runs inside a trial, where nobody gives it
 "#,
     );
 }
+
+/// What is built to be tried is smaller than the run, so what counts is said without it.
+#[test]
+fn a_strategy_that_keeps_more_numbers_than_it_takes_is_refused_however_large_the_run() {
+    refuses(
+        r#"
+pipeline = "functions"
+[config]
+dimension = 4000
+[evolve]
+strategy = "differential-evolution"
+population = 10_000
+generations = 2
+"#,
+        "
+run.toml:6:14: differential-evolution would keep and send 0.3 GB for a `population` of 10000 members of 4000 numbers; it takes at most 16777216 numbers in all: use open-ai-es
+    6 | population = 10_000
+      |              ^^^^^^
+    `tumble strategies differential-evolution` lists what it takes
+",
+    );
+    refuses(
+        r#"
+pipeline = "functions"
+[config]
+dimension = 10_000
+[evolve]
+strategy = "ga"
+population = 20_000
+generations = 2
+"#,
+        "
+run.toml:5:12: ga would keep and send 0.2 GB for 2000 parents of 10000 numbers; it takes at most 16777216 numbers in all: set `parents` lower or use open-ai-es
+    5 | strategy = \"ga\"
+      |            ^^^^
+    `tumble strategies ga` lists what it takes
+",
+    );
+}

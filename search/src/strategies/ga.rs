@@ -14,14 +14,14 @@ use tumble_domain::Fitness;
 use super::frame::{Frame, unfolded};
 use super::members::{self, NUMBERS_MAX};
 use super::memory::Numbers;
-use super::{Entry, Order, integer, number, seal, snapshot_of};
+use super::{Entry, Order, Settings, integer, number, seal, snapshot_of};
 use crate::codec::{Reader, Writer};
 use crate::proposal::{Law, Offspring, Proposal};
 use crate::shaping;
 use crate::strategy::{SnapshotError, Strategy, StrategyDescription, StrategyError};
 use crate::told::ToldAs;
 
-const NAME: &str = "ga";
+pub(super) const NAME: &str = "ga";
 
 const POPULATION: u32 = 100;
 
@@ -96,12 +96,29 @@ enum First {
     Normal { centre: Vec<f64>, sigma: f64 },
 }
 
+/// The most parents: a tenth of the population unless the settings say.
+pub(super) fn parents_max(settings: &Settings, population: u32) -> u32 {
+    settings.number("parents").map_or((population / 10).max(2), |parents| parents as u32)
+}
+
+/// Whether it takes so many parents of so many numbers.
+pub(super) fn check_size(parents_max: u32, dimension: usize) -> Result<(), StrategyError> {
+    if (parents_max as usize).saturating_mul(dimension) <= NUMBERS_MAX {
+        return Ok(());
+    }
+    let gigabytes = 8.0 * f64::from(parents_max) * dimension as f64 / 1e9;
+    Err(StrategyError::Setting(format!(
+        "ga would keep and send {gigabytes:.1} GB for {parents_max} parents of {dimension} numbers; it takes at most \
+         {NUMBERS_MAX} numbers in all: set `parents` lower or use open-ai-es"
+    )))
+}
+
 impl Ga {
     fn try_new(order: Order) -> Result<Ga, StrategyError> {
         let refuse = |text| Err(StrategyError::Setting(text));
         let frame = order.frame(NAME, 2)?;
         let (n, population, settings) = (frame.dimension, frame.population, &order.settings);
-        let parents_max = settings.number("parents").map_or((population / 10).max(2), |t| t as u32);
+        let parents_max = parents_max(settings, population);
         let elite = settings.default_number("elite") as u32;
         if parents_max > population {
             return refuse(format!("`parents` is {parents_max}, but the population is {population}"));
@@ -112,13 +129,7 @@ impl Ga {
                  room for a child"
             ));
         }
-        if parents_max as usize * n > NUMBERS_MAX {
-            let gigabytes = 8.0 * f64::from(parents_max) * n as f64 / 1e9;
-            return refuse(format!(
-                "ga would keep and send {gigabytes:.1} GB for {parents_max} parents of {n} numbers; it takes at most \
-                 {NUMBERS_MAX} numbers in all: set `parents` lower or use open-ai-es"
-            ));
-        }
+        check_size(parents_max, n)?;
         let sigma = settings.number("sigma");
         let mutation = settings.number("mutation").unwrap_or_else(|| match (sigma, frame.bounds) {
             (None, Some(bounds)) => MUTATION_PART * bounds.width(),

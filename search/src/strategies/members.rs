@@ -133,16 +133,24 @@ impl Order {
     /// The frame of a strategy that keeps its members, if they are enough and not too many numbers.
     pub(super) fn frame_of_members(&self, name: &str, population_min: u32) -> Result<Frame, StrategyError> {
         let frame = self.frame(name, population_min)?;
-        let Frame { population, dimension, .. } = frame;
-        if population as usize * dimension <= NUMBERS_MAX {
-            return Ok(frame);
-        }
-        let gigabytes = 8.0 * f64::from(population) * dimension as f64 / 1e9;
-        Err(StrategyError::Setting(format!(
-            "{name} would keep and send {gigabytes:.1} GB for {population} members of {dimension} numbers; it takes at \
-             most {NUMBERS_MAX} numbers in all: use open-ai-es"
-        )))
+        check_size(name, frame.population, frame.dimension)?;
+        Ok(frame)
     }
+}
+
+/// The strategies whose whole population is members.
+pub(super) const KEEPERS: [&str; 4] = ["differential-evolution", "pso", "tlbo", "tlbo-pso"];
+
+/// Whether one of them takes so many members of so many numbers.
+pub(super) fn check_size(name: &str, population: u32, dimension: usize) -> Result<(), StrategyError> {
+    if (population as usize).saturating_mul(dimension) <= NUMBERS_MAX {
+        return Ok(());
+    }
+    let gigabytes = 8.0 * f64::from(population) * dimension as f64 / 1e9;
+    Err(StrategyError::Setting(format!(
+        "{name} would keep and send {gigabytes:.1} GB for a `population` of {population} members of {dimension} numbers; it \
+         takes at most {NUMBERS_MAX} numbers in all: use open-ai-es"
+    )))
 }
 
 /// The setting that says where the first members lie.

@@ -196,6 +196,19 @@ pub fn build(evolve: &Evolve, problem: &Problem) -> Result<Box<dyn Strategy>, St
     (entry.build)(Order { seed: problem.seed, population, bounds, shapes, start, redraw, settings, grains })
 }
 
+/// Whether the strategy that a run file asks for takes candidates of so many numbers: those that keep points take a bounded
+/// number of numbers in all. Nothing is built for it, however large the run is.
+pub fn check_size(evolve: &Evolve, dimension: usize) -> Result<(), StrategyError> {
+    let (entry, description) = find(&evolve.strategy)?;
+    let settings = Settings::try_new(description, &evolve.settings)?;
+    let population = evolve.population.unwrap_or_else(|| (entry.population)(dimension, &settings));
+    match description.name {
+        name if members::KEEPERS.contains(&name) => members::check_size(name, population, dimension),
+        ga::NAME => ga::check_size(ga::parents_max(&settings, population), dimension),
+        _ => Ok(()),
+    }
+}
+
 /// How much memory the strategy that a run file asks for would take, without building it.
 pub fn memory(evolve: &Evolve, dimension: usize) -> Result<Memory, StrategyError> {
     let (entry, description) = find(&evolve.strategy)?;
