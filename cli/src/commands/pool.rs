@@ -1,7 +1,6 @@
 //! `tumble pool`: candidates are read from standard input, evaluated by workers, and answered on standard output.
 
 use std::io::{BufRead, Read, Write};
-use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc;
@@ -14,7 +13,6 @@ use crate::commands::clients::{ask_workers, follow, fresh_key, submission, view_
 use crate::commands::run;
 use crate::exit::{Exit, Failure};
 use crate::given::{Form, Request};
-use crate::local::cores;
 use crate::output::Output;
 use crate::own::Known;
 use crate::result;
@@ -37,17 +35,9 @@ pub(crate) async fn pool(args: PoolArgs, output: Output) -> Result<Exit, Failure
         return result::show(&folder, &known, output);
     }
     let local = run::Local {
-        here: args.here.here.or_else(|| args.file.as_deref().map(|file| runfile::folder_of(file).to_owned())),
-        understood,
-        files_of: None,
-        folder: folder.clone(),
-        id,
-        workers: args.workers.unwrap_or_else(cores),
-        worker: known.worker().map(Path::to_owned),
-        memory: args.memory,
         // Standard input is the requests'.
         leash: false,
-        go_on: format!("tumble pool --resume --out {}", folder.display()),
+        ..run::Local::of(&args, &known, (understood, folder.clone(), id), "pool")
     };
     let drive = async |client: &mut Client, view: v1::RunView| serve(client, &form, view, leash).await;
     match run::carry_out_by(local, output, drive).await? {

@@ -51,18 +51,7 @@ pub(crate) async fn run(args: RunArgs, output: Output) -> Result<Exit, Failure> 
         output.note(format!("{} is complete already", folder.display()));
         return result::show(&folder, &known, output);
     }
-    let local = Local {
-        understood,
-        here: args.here.here.or_else(|| args.file.as_deref().map(|file| runfile::folder_of(file).to_owned())),
-        files_of: None,
-        folder: folder.clone(),
-        id,
-        workers: args.workers.unwrap_or_else(cores),
-        worker: known.worker().map(Path::to_owned),
-        memory: args.memory,
-        leash: args.leash,
-        go_on: format!("tumble run --resume --out {}", folder.display()),
-    };
+    let local = Local::of(&args, &known, (understood, folder.clone(), id), "run");
     match carry_out(local, output).await? {
         Some(view) => {
             result::show(&folder, &known, output)?;
@@ -106,6 +95,30 @@ pub(crate) struct Local {
     pub(crate) leash: bool,
     /// The command that goes on with it if it is stopped.
     pub(crate) go_on: String,
+}
+
+impl Local {
+    /// What the arguments mean; `command` is the one that goes on with it.
+    pub(crate) fn of(
+        args: &RunArgs,
+        known: &Known,
+        (understood, folder, id): (Understood, PathBuf, RunId),
+        command: &str,
+    ) -> Local {
+        let beside = || args.file.as_deref().map(|file| runfile::folder_of(file).to_owned());
+        Local {
+            understood,
+            here: args.here.here.clone().or_else(beside),
+            files_of: None,
+            go_on: format!("tumble {command} --resume --out {}", folder.display()),
+            folder,
+            id,
+            workers: args.workers.unwrap_or_else(cores),
+            worker: known.worker().map(Path::to_owned),
+            memory: args.memory,
+            leash: args.leash,
+        }
+    }
 }
 
 /// Carries a run out from where it stands; what is given is how it ended. `None` if it was stopped before, which has been
