@@ -18,7 +18,7 @@ def plot(result: "Result", metric: Optional[str], ax: Any) -> Any:
     except ImportError as error:
         raise ImportError("plot() needs matplotlib: `pip install matplotlib`") from error
     if ax is None:
-        _, ax = pyplot.subplots()
+        _, ax = pyplot.subplots(layout="constrained")
     axes = result.axes
     if not axes:
         return _evolution(result, ax)
