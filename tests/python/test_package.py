@@ -729,3 +729,27 @@ def test_functions_travel_to_the_workers_of_a_coordinator(coordinator, place):
     assert result.trials["value"].to_pylist() == [2.0, 4.0]
     (place / "helpers.py").unlink()
     assert result.verify(1.0) == 2
+
+
+def test_candidates_of_ones_own_are_evaluated_by_the_workers_of_a_coordinator(coordinator, place):
+    away = place / "away"
+    away.mkdir()
+    environment = dict(os.environ, TUMBLE_PYTHON=sys.executable, TUMBLE_CACHE=str(place / "cache"))
+    coordinator.worker(cwd=away, env=environment)
+    scale = 4.0
+
+    def evaluate(x: float, rule: str = "hebb") -> float:
+        return scale * x + len(rule)
+
+    settings = {"axes": {"x": float, "rule": ["hebb", "delta"]}, "seed": 3, "name": "mine"}
+    with coordinator.pool(evaluate, key="mine", **settings) as pool:
+        assert pool.map([{"x": 1.0, "rule": "delta"}, {"x": 0.5, "rule": "hebb"}]) == [9.0, 6.0]
+        pool.stop()
+    # The same key is the same run, where it stood.
+    with coordinator.pool(evaluate, key="mine", **settings) as pool:
+        assert pool.generation == 1
+        assert pool.map([(2.0, "hebb")]) == [12.0]
+    table = coordinator.run("mine").wait().trials
+    assert table["value"].to_pylist() == [9.0, 6.0, 12.0] and table["generation"].to_pylist() == [0, 0, 1]
+    with pytest.raises(TypeError, match="a client's pool has no keyword `workers`"):
+        coordinator.pool(evaluate, workers=2, **settings)
