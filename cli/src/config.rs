@@ -10,6 +10,7 @@ use clap::builder::ValueParser;
 use clap::{ArgAction, Command};
 use toml::de::{DeTable, DeValue};
 use tumble_domain::nearest::nearest;
+use tumble_worker::process::user_folder;
 
 const PREFIX: &str = "TUMBLE_";
 
@@ -27,8 +28,7 @@ fn place() -> Result<Option<PathBuf>, String> {
     if let Some(named) = std::env::var_os("TUMBLE_CONFIG") {
         return Ok((!named.is_empty()).then(|| PathBuf::from(named)));
     }
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".config"));
-    let folder = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute()).or_else(home);
+    let folder = user_folder("XDG_CONFIG_HOME", ".config");
     Ok(folder.map(|folder| folder.join("tumble/config.toml")).filter(|path| path.is_file()))
 }
 

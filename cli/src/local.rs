@@ -121,8 +121,3 @@ impl LocalWorkers {
         }
     }
 }
-
-/// How many cores this process may use: affinity and cgroup limits counted in.
-pub(crate) fn cores() -> u32 {
-    std::thread::available_parallelism().map_or(1, |n| n.get() as u32)
-}

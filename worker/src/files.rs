@@ -177,16 +177,14 @@ fn laid_out_in(root: &Path) -> PathBuf {
 
 /// Where a cache may be, the first choice first.
 fn roots() -> Vec<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(root) = variable(VARIABLE) {
+    if let Some(root) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from) {
         // Who names a folder means it.
         return vec![std::path::absolute(&root).unwrap_or(root)];
     }
-    let xdg = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
-    let home = variable("HOME").filter(|path| path.is_absolute()).map(|home| home.join(".cache"));
     let user = rustix::process::geteuid().as_raw();
     let temporary = std::env::temp_dir().join(format!("tumble-cache-{user}"));
-    xdg.or(home).map(|cache| cache.join("tumble")).into_iter().chain([temporary]).collect()
+    let cache = crate::process::user_folder("XDG_CACHE_HOME", ".cache").map(|cache| cache.join("tumble"));
+    cache.into_iter().chain([temporary]).collect()
 }
 
 /// The manifest of this hash, if this user's cache has it.

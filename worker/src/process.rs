@@ -87,7 +87,7 @@ impl ServeError {
 pub async fn serve(args: WorkerArgs, offer: Offer, note: impl FnOnce(String)) -> Result<(), ServeError> {
     let asked = stop_requests();
     let access = Access::read(&args.access)?;
-    let slots = args.slots.map_or_else(cores, |slots| slots as usize);
+    let slots = args.slots.unwrap_or_else(cores) as usize;
     // What a slot evolves by itself takes threads of the other slots while they are idle, and no core beyond.
     tumble_search::set_threads(slots);
     note(format!("serving {} with {slots} slots", access.address));
@@ -142,9 +142,14 @@ pub fn start_logging(filter: &str) {
 /// Where a coordinator keeps its state unless told otherwise: the folder that the XDG base directory specification names
 /// for state.
 pub fn default_state() -> PathBuf {
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    state.or_else(home).unwrap_or_else(|| PathBuf::from(".")).join("tumble")
+    user_folder("XDG_STATE_HOME", ".local/state").unwrap_or_else(|| PathBuf::from(".")).join("tumble")
+}
+
+/// A folder of the XDG base directory specification: the one that the variable names, else this one in the user's home. `None`
+/// where neither is an absolute path.
+pub fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    named(variable).or_else(|| Some(named("HOME")?.join(in_home)))
 }
 
 /// A duration as people write it, `90s` or `2h`.
@@ -163,8 +168,8 @@ pub(crate) fn exit_code(ended: &Result<(), ServeError>) -> ExitCode {
 }
 
 /// How many cores this process may use: affinity and cgroup limits counted in.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+pub fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| n.get() as u32)
 }
 
 /// Resolves when standard input closes.

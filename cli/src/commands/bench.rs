@@ -8,10 +8,10 @@ use tumble_domain::seed::Stream;
 use tumble_domain::{Evolve, Fitness, Seed, Start, StopRule, TrialSeeds, Value};
 use tumble_pipelines::{Trial, Watch, registry};
 use tumble_search::{Problem, Proposal, noise, set_threads, strategies};
+use tumble_worker::process::cores;
 
 use crate::args::BenchArgs;
 use crate::exit::{Exit, Failure};
-use crate::local::cores;
 use crate::output::{Output, grouped, number};
 
 /// Numbers in each of the three vectors whose bandwidth is measured: 3 × 128 MiB are far more than caches hold.

@@ -6,12 +6,12 @@ use tumble_runfile::{Branch, Rung, Shape};
 use tumble_search::Grain;
 use tumble_search::memory::{Need, Place};
 use tumble_search::space::wording;
+use tumble_worker::process::cores;
 
 use crate::args::CheckArgs;
 use crate::commands::clients::ask_workers;
 use crate::commands::describe::{evaluated_here, value_json};
 use crate::exit::{Exit, Failure};
-use crate::local::cores;
 use crate::memory;
 use crate::output::{Output, duration, grouped, size};
 use crate::own::Known;

@@ -10,12 +10,12 @@ use tumble_bundle::kept;
 use tumble_coordinator::extend::{ExtendError, begin, check};
 use tumble_coordinator::folder::new_run_id;
 use tumble_runfile::Understood;
+use tumble_worker::process::cores;
 
 use crate::args::ExtendArgs;
 use crate::client::exit_of;
 use crate::commands::run::{FAILED, Local, OVER, STATE, carry_out, fits, remembered_worker};
 use crate::exit::{Exit, Failure};
-use crate::local::cores;
 use crate::output::Output;
 use crate::own::Known;
 use crate::result;

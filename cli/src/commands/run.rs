@@ -13,6 +13,7 @@ use tumble_coordinator::{Config, Folders, OwnerSettings, Server, owner};
 use tumble_core::RunId;
 use tumble_proto::v1;
 use tumble_runfile::Understood;
+use tumble_worker::process::cores;
 
 use crate::args::RunArgs;
 use crate::bundle;
@@ -20,7 +21,7 @@ use crate::client::{Client, connect_to, exit_of, refused};
 use crate::commands::clients::{follow, submission};
 use crate::commands::processes::serve_failure;
 use crate::exit::{Exit, Failure};
-use crate::local::{LocalWorkers, cores};
+use crate::local::LocalWorkers;
 use crate::memory;
 use crate::output::Output;
 use crate::own::Known;

@@ -16,13 +16,13 @@ use tumble_search::{Problem, Proposal, Strategy, strategies};
 use tumble_tables::{Column, Metadata, TraceFormat};
 use tumble_worker::evaluate::Slot;
 use tumble_worker::files::{Cache, LaidOut};
+use tumble_worker::process::cores;
 use tumble_worker::worker::{Grant, Job, OpenRun, Piece};
 
 use crate::args::{OwnArgs, ReplayArgs, VerifyArgs};
 use crate::bundle::{self, Files};
 use crate::commands::describe::value_json;
 use crate::exit::{Exit, Failure};
-use crate::local::cores;
 use crate::output::{Output, grouped};
 use crate::own::{Helper, Known};
 use crate::runfile;
