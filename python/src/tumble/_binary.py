@@ -135,17 +135,7 @@ def _answer(
     leash: bool,
     interrupts: _Interrupts,
 ) -> Answer:
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE if leash else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=surroundings,
-        # Ctrl-C reaches the whole group of a terminal; the program is to hear of it from us, once.
-        start_new_session=True,
-        encoding="utf-8",
-        errors="replace",
-    )
+    process = start(command, surroundings, subprocess.PIPE if leash else subprocess.DEVNULL)
     assert process.stdout is not None and process.stderr is not None
     lines: "queue.SimpleQueue[Tuple[str, Optional[str]]]" = queue.SimpleQueue()
     readers = [
@@ -196,6 +186,21 @@ def _read(name: str, stream: TextIO, lines: "queue.SimpleQueue[Tuple[str, Option
         pass
     finally:
         lines.put((name, None))
+
+
+def start(command: List[str], environment: Mapping[str, str], stdin: int) -> "subprocess.Popen[str]":
+    """The program with these arguments, both its streams read by us."""
+    return subprocess.Popen(
+        command,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        # Ctrl-C reaches the whole group of a terminal; the program is to hear of it from us, once.
+        start_new_session=True,
+        encoding="utf-8",
+        errors="replace",
+    )
 
 
 def _take(line: str, answer: Answer, rest: List[str], on_notice: Optional[Callable[[Notice], None]]) -> None:

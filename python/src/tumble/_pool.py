@@ -29,7 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
-from ._binary import Answer, binary
+from ._binary import Answer, binary, start
 from ._binary import _take as take_notice
 from ._errors import RunStopped, TumbleError, TumbleWarning, of_exit_code
 from ._result import CODE, RUN_FILE, Result, surroundings
@@ -75,17 +75,7 @@ class Pool(Executor):
         self._scratch: Optional["tempfile.TemporaryDirectory[str]"] = None
         around = dict(os.environ, **environment)
         around.pop("TUMBLE_QUIET", None)
-        self._process = subprocess.Popen(
-            [binary(), *command, "--leash", "--progress", "json"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=around,
-            # Ctrl-C reaches the whole group of a terminal; what becomes of the run is this process's to say.
-            start_new_session=True,
-            encoding="utf-8",
-            errors="replace",
-        )
+        self._process = start([binary(), *command, "--leash", "--progress", "json"], around, subprocess.PIPE)
         assert self._process.stdin and self._process.stdout and self._process.stderr
         self._notices = threading.Thread(target=self._read_notices, daemon=True)
         self._notices.start()
